@@ -1,0 +1,40 @@
+# Programs over the store: unit tests, fuzz targets, benchmarks, command line. Each is left out where it has no source.
+
+# Fuzz targets are built by another compiler, so they have a build folder of their own, without the rest.
+if(STRATA_FUZZ)
+  file(GLOB fuzz_sources CONFIGURE_DEPENDS fuzz/*.cc)
+  foreach(source ${fuzz_sources})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE strata_store -fsanitize=fuzzer)
+  endforeach()
+  return()
+endif()
+
+# Unit tests belong to the build with sanitizers, which builds nothing else; the server's builds need not wait for them.
+if(NOT STRATA_SERVER)
+  file(GLOB unit_sources CONFIGURE_DEPENDS test/unit/*.cc)
+  if(unit_sources)
+    find_package(GTest REQUIRED)
+    include(GoogleTest)
+    add_executable(strata_unit ${unit_sources})
+    target_include_directories(strata_unit PRIVATE test/unit)
+    target_link_libraries(strata_unit PRIVATE strata_store GTest::gtest_main)
+    gtest_discover_tests(strata_unit DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+  endif()
+  return()
+endif()
+
+file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.cc)
+if(bench_sources)
+  find_package(benchmark REQUIRED)
+  add_executable(strata_bench EXCLUDE_FROM_ALL ${bench_sources})
+  target_link_libraries(strata_bench PRIVATE strata_store benchmark::benchmark_main)
+endif()
+
+file(GLOB tool_sources CONFIGURE_DEPENDS tools/*.cc)
+if(tool_sources)
+  find_package(CLI11 REQUIRED)
+  add_executable(pg_strata ${tool_sources})
+  target_link_libraries(pg_strata PRIVATE strata_store CLI11::CLI11)
+endif()

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Runs tests that have been built, and says at the end what each suite took.
+#
+# usage: scripts/check.sh unit|fuzz|tap|regress...
+#
+# unit     GoogleTest under AddressSanitizer and UndefinedBehaviorSanitizer
+# fuzz     each fuzz target for FUZZ_SECONDS (10), from the corpus in fuzz/corpus/TARGET
+# tap      test/t, or the files in TESTS, against the server with assertions
+# regress  PostgreSQL's own suites, with strata on (server with assertions) and off (release)
+#
+# Every suite runs even where one before it failed; the exit status tells.
+set -uo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+out=$root/build/check
+summary=()
+failed=0
+
+# suite NAME COMMAND...: runs the command, and notes how it ended and how long it took.
+suite() {
+  local name=$1 begin=$SECONDS result=passed
+  shift
+  say "$name"
+  "$@" || { result=FAILED; failed=1; }
+  summary+=("$(printf '%-22s %-7s %4d s' "$name" "$result" $((SECONDS - begin)))")
+}
+
+unit() { ctest --test-dir "$root/build/asan" --no-tests=error --output-on-failure -j 2 2>&1 | grep -v '^ *Start ' ; }
+
+fuzz_one() {
+  local name=$1
+  mkdir -p "$out/corpus/$name" "$root/fuzz/corpus/$name"
+  (cd "$out" && "$root/build/fuzz/$name" -max_total_time="${FUZZ_SECONDS:-10}" -print_final_stats=1 -verbosity=0 \
+    "$out/corpus/$name" "$root/fuzz/corpus/$name")
+}
+
+fuzz() {
+  local source name
+  for source in "$root"/fuzz/*.cc; do
+    [ -f "$source" ] || die "fuzz/ holds no target"
+    name=$(basename "$source" .cc)
+    suite "fuzz: $name" fuzz_one "$name"
+  done
+}
+
+# One data directory, that most tests copy instead of calling initdb.
+tap_template() {
+  local install=$1 template=$2
+  as_server_user "$install/bin/initdb" -D "$template" --auth trust --no-sync --no-instructions --lc-messages=C \
+    --no-clean >"$out/initdb.log" 2>&1 || { cat "$out/initdb.log"; return 1; }
+}
+
+tap() {
+  local install=$root/build/debug/install work=$out/tap
+  local tests=("$root"/test/t/*.pl)
+  # shellcheck disable=SC2206  # a list of files
+  [ -z "${TESTS:-}" ] || tests=($(cd "$root" && realpath $TESTS))
+  rm -rf "$work"
+  server_folder "$work"
+  tap_template "$install" "$work/template" || return 1
+  cd "$work" || return 1
+  as_server_user env -u PGUSER -u PGDATABASE -u PGHOST -u PGPORT PATH="$install/bin:$PATH" LC_ALL=C TZ=UTC \
+    PERL5LIB="$install/lib/pgxs/src/test/perl:$root/test/perl" \
+    PG_REGRESS="$install/lib/pgxs/src/test/regress/pg_regress" INITDB_TEMPLATE="$work/template" \
+    STRATA_SOURCE="$root" STRATA_POSTGRESQL="$(postgres_of debug)" \
+    TESTDATADIR="$work/tmp_check" TESTLOGDIR="$work/log" PG_TEST_PORT_DIR="$work/ports" \
+    prove -j 2 --timer --failures "${tests[@]}"
+}
+
+regress() {
+  local run=$root/test/regress/run.sh suite_name
+  local release debug
+  release=$(postgres_of release) debug=$(postgres_of debug)
+  for suite_name in regress isolation; do
+    suite "$suite_name, strata off" "$run" "$suite_name" off "$release" "$root/build/install" "$out/$suite_name-off"
+    suite "$suite_name, strata on" "$run" "$suite_name" on "$debug" "$root/build/debug/install" "$out/$suite_name-on"
+  done
+}
+
+[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|regress..."
+need_server_user
+mkdir -p "$out"
+need_reachable "$out"
+for what in "$@"; do
+  case $what in
+    unit | tap) suite "$what" "$what" ;;
+    fuzz | regress) "$what" ;;
+    *) die "unknown suite '$what'" ;;
+  esac
+done
+printf '\n'
+printf '%s\n' "${summary[@]}"
+if [ "$failed" = 0 ]; then echo "check: all passed"; else echo "check: FAILED"; fi
+exit "$failed"

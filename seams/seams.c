@@ -1,0 +1,78 @@
+/*
+ * The functions that stand at the seams: each runs strata's replacement where this process has one, else PostgreSQL's
+ * own. Also the one setting that the server itself must know, strata_enabled, and the loading of strata.so.
+ */
+#include "seams_includes.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "seams.h"
+
+StrataSeams strata_seams;
+bool strata_enabled = false;
+
+#define SEAM(ret, name, params, args)                                       \
+  ret name params;                                                          \
+  ret name params {                                                         \
+    if (unlikely(strata_seams.name != NULL)) return strata_seams.name args; \
+    return strata_real_##name args;                                         \
+  }
+#define SEAM_VOID(name, params, args)        \
+  void name params;                          \
+  void name params {                         \
+    if (unlikely(strata_seams.name != NULL)) \
+      strata_seams.name args;                \
+    else                                     \
+      strata_real_##name args;               \
+  }
+#include "seams_list.h"
+
+extern void strata_real_InitializeGUCOptions(void);
+extern void strata_real_process_shared_preload_libraries(void);
+
+/* Defines strata_enabled among PostgreSQL's own settings: its name has no dot, so it must be there before the file is
+ * read. */
+void InitializeGUCOptions(void) {
+  bool in_preload = process_shared_preload_libraries_in_progress;
+
+  strata_real_InitializeGUCOptions();
+
+  /* Only while libraries are preloaded may a setting that needs a restart be defined. */
+  process_shared_preload_libraries_in_progress = true;
+  DefineCustomBoolVariable("strata_enabled", "Keeps the history of the cluster and allows travel to any moment in it.",
+                           NULL, &strata_enabled, false, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+  process_shared_preload_libraries_in_progress = in_preload;
+}
+
+/* Without history there is no travel: to ignore the wish would show the present as the past. */
+static bool refuse_travel(char** value, void** extra, GucSource source) {
+  (void)extra;
+  (void)source;
+  if ((*value)[0] == '\0') return true;
+  GUC_check_errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
+  GUC_check_errmsg("cannot travel in time: strata is not enabled");
+  GUC_check_errhint("Set strata_enabled = on in postgresql.conf and restart the server; history begins then.");
+  return false;
+}
+
+static void define_refused_setting(const char* name, char** variable) {
+  DefineCustomStringVariable(name, "Travel in time; strata is not enabled.", NULL, variable, "", PGC_USERSET, 0,
+                             refuse_travel, NULL, NULL);
+}
+
+/* strata.so is the first of the preloaded libraries. */
+void process_shared_preload_libraries(void) {
+  static char* travel_time;
+  static char* travel_lsn;
+
+  if (strata_enabled) {
+    process_shared_preload_libraries_in_progress = true;
+    load_file("$libdir/strata", false);
+    process_shared_preload_libraries_in_progress = false;
+  } else {
+    define_refused_setting("strata.travel_time", &travel_time);
+    define_refused_setting("strata.travel_lsn", &travel_lsn);
+  }
+  strata_real_process_shared_preload_libraries();
+}

@@ -1,0 +1,95 @@
+/*
+ * Every seam, once: SEAM(result type, name, (parameters), (arguments)), SEAM_VOID(name, (parameters), (arguments)).
+ * No include guard: each includer defines the macros. seams/symbols.txt must name the same functions.
+ */
+
+/* Storage: a virtual locator stands for a relation as it was at one LSN. */
+SEAM(SMgrRelation, smgropen, (RelFileLocator rlocator, ProcNumber backend), (rlocator, backend))
+SEAM(bool, mdexists, (SMgrRelation reln, ForkNumber forknum), (reln, forknum))
+SEAM(bool, mdprefetch, (SMgrRelation reln, ForkNumber forknum, BlockNumber blocknum, int nblocks),
+     (reln, forknum, blocknum, nblocks))
+SEAM_VOID(mdreadv, (SMgrRelation reln, ForkNumber forknum, BlockNumber blocknum, void** buffers, BlockNumber nblocks),
+          (reln, forknum, blocknum, buffers, nblocks))
+SEAM_VOID(mdstartreadv,
+          (PgAioHandle * ioh, SMgrRelation reln, ForkNumber forknum, BlockNumber blocknum, void** buffers,
+           BlockNumber nblocks),
+          (ioh, reln, forknum, blocknum, buffers, nblocks))
+SEAM_VOID(mdwritev,
+          (SMgrRelation reln, ForkNumber forknum, BlockNumber blocknum, const void** buffers, BlockNumber nblocks,
+           bool skipFsync),
+          (reln, forknum, blocknum, buffers, nblocks, skipFsync))
+SEAM_VOID(mdwriteback, (SMgrRelation reln, ForkNumber forknum, BlockNumber blocknum, BlockNumber nblocks),
+          (reln, forknum, blocknum, nblocks))
+SEAM(BlockNumber, mdnblocks, (SMgrRelation reln, ForkNumber forknum), (reln, forknum))
+SEAM_VOID(mdregistersync, (SMgrRelation reln, ForkNumber forknum), (reln, forknum))
+SEAM_VOID(pgaio_io_perform_synchronously, (PgAioHandle * ioh), (ioh))
+
+/* Buffers: entry points that open a relation's storage, and the lookup that no present page may pass in the past. */
+SEAM(PrefetchBufferResult, PrefetchBuffer, (Relation reln, ForkNumber forkNum, BlockNumber blockNum),
+     (reln, forkNum, blockNum))
+SEAM(Buffer, ReadBuffer, (Relation reln, BlockNumber blockNum), (reln, blockNum))
+SEAM(Buffer, ReadBufferExtended,
+     (Relation reln, ForkNumber forkNum, BlockNumber blockNum, ReadBufferMode mode, BufferAccessStrategy strategy),
+     (reln, forkNum, blockNum, mode, strategy))
+SEAM(Buffer, ReleaseAndReadBuffer, (Buffer buffer, Relation relation, BlockNumber blockNum),
+     (buffer, relation, blockNum))
+SEAM(BlockNumber, RelationGetNumberOfBlocksInFork, (Relation relation, ForkNumber forkNum), (relation, forkNum))
+SEAM(int, BufTableLookup, (BufferTag * tagPtr, uint32 hashcode), (tagPtr, hashcode))
+
+/* Visibility. */
+SEAM(Snapshot, GetSnapshotData, (Snapshot snapshot), (snapshot))
+SEAM(bool, TransactionIdIsInProgress, (TransactionId xid), (xid))
+SEAM(bool, ProcArrayInstallImportedXmin, (TransactionId xmin, VirtualTransactionId* sourcevxid), (xmin, sourcevxid))
+SEAM(bool, ProcArrayInstallRestoredXmin, (TransactionId xmin, PGPROC* proc), (xmin, proc))
+SEAM(bool, TransactionIdDidCommit, (TransactionId transactionId), (transactionId))
+SEAM(bool, TransactionIdDidAbort, (TransactionId transactionId), (transactionId))
+SEAM(XLogRecPtr, TransactionIdGetCommitLSN, (TransactionId xid), (xid))
+SEAM(int, GetMultiXactIdMembers, (MultiXactId multi, MultiXactMember** members, bool from_pgupgrade, bool isLockOnly),
+     (multi, members, from_pgupgrade, isLockOnly))
+SEAM(bool, MultiXactIdIsRunning, (MultiXactId multi, bool isLockOnly), (multi, isLockOnly))
+
+/* Catalogs, transactions, locks. */
+SEAM(RelFileNumber, RelationMapOidToFilenumber, (Oid relationId, bool shared), (relationId, shared))
+SEAM(Oid, RelationMapFilenumberToOid, (RelFileNumber filenumber, bool shared), (filenumber, shared))
+SEAM_VOID(pgstat_init_relation, (Relation rel), (rel))
+SEAM(bool, RecoveryInProgress, (void), ())
+SEAM(bool, XLogInsertAllowed, (void), ())
+SEAM_VOID(StartTransactionCommand, (void), ())
+SEAM(LockAcquireResult, LockAcquire, (const LOCKTAG* locktag, LOCKMODE lockmode, bool sessionLock, bool dontWait),
+     (locktag, lockmode, sessionLock, dontWait))
+SEAM(LockAcquireResult, LockAcquireExtended,
+     (const LOCKTAG* locktag, LOCKMODE lockmode, bool sessionLock, bool dontWait, bool reportMemoryError,
+      LOCALLOCK** locallockp, bool logLockFailure),
+     (locktag, lockmode, sessionLock, dontWait, reportMemoryError, locallockp, logLockFailure))
+SEAM(bool, LockRelease, (const LOCKTAG* locktag, LOCKMODE lockmode, bool sessionLock), (locktag, lockmode, sessionLock))
+SEAM(bool, LockHeldByMe, (const LOCKTAG* locktag, LOCKMODE lockmode, bool orstronger), (locktag, lockmode, orstronger))
+
+/* Redo of one page, outside recovery. */
+SEAM(XLogRedoAction, XLogReadBufferForRedo, (XLogReaderState * record, uint8 block_id, Buffer* buf),
+     (record, block_id, buf))
+SEAM(XLogRedoAction, XLogReadBufferForRedoExtended,
+     (XLogReaderState * record, uint8 block_id, ReadBufferMode mode, bool get_cleanup_lock, Buffer* buf),
+     (record, block_id, mode, get_cleanup_lock, buf))
+SEAM(Buffer, XLogInitBufferForRedo, (XLogReaderState * record, uint8 block_id), (record, block_id))
+SEAM_VOID(visibilitymap_pin, (Relation rel, BlockNumber heapBlk, Buffer* vmbuf), (rel, heapBlk, vmbuf))
+SEAM(bool, visibilitymap_clear, (Relation rel, BlockNumber heapBlk, Buffer vmbuf, uint8 flags),
+     (rel, heapBlk, vmbuf, flags))
+SEAM_VOID(XLogRecordPageWithFreeSpace, (RelFileLocator rlocator, BlockNumber heapBlk, Size spaceAvail),
+          (rlocator, heapBlk, spaceAvail))
+SEAM_VOID(FlushOneBuffer, (Buffer buffer), (buffer))
+SEAM_VOID(ProcessCommittedInvalidationMessages,
+          (SharedInvalidationMessage * msgs, int nmsgs, bool RelcacheInitFileInval, Oid dbid, Oid tsid),
+          (msgs, nmsgs, RelcacheInitFileInval, dbid, tsid))
+SEAM(bool, errstart, (int elevel, const char* domain), (elevel, domain))
+SEAM(bool, errstart_cold, (int elevel, const char* domain), (elevel, domain))
+SEAM_VOID(errfinish, (const char* filename, int lineno, const char* funcname), (filename, lineno, funcname))
+
+/* SQL functions that read files instead of pages. */
+SEAM(Datum, pg_relation_size, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_table_size, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_indexes_size, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_total_relation_size, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_database_size_oid, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_database_size_name, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_tablespace_size_oid, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_tablespace_size_name, (PG_FUNCTION_ARGS), (fcinfo))

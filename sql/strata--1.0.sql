@@ -1,0 +1,101 @@
+\echo Use "CREATE EXTENSION strata" to load this file. \quit
+
+-- Every function raises object_not_in_prerequisite_state (55000) where strata_enabled is off.
+
+-- One row: what ingest does.
+--   state              starting, baseline (nothing can be travelled to yet), running, stopped (see last_error)
+--   baseline_progress  0 .. 1
+--   horizon_lsn,
+--   horizon_time       the earliest moment that can be travelled to; null before the baseline is complete
+--   ingested_lsn       history is complete up to here; null before it begins
+--   lag_bytes          WAL that is flushed and not ingested yet
+--   layers,
+--   layer_bytes        layer files and their size on disk
+--   last_error,
+--   last_error_time,
+--   hint               the last error of ingest, null when there was none
+CREATE FUNCTION strata.status(
+    OUT state text,
+    OUT baseline_progress double precision,
+    OUT horizon_lsn pg_lsn,
+    OUT horizon_time timestamp with time zone,
+    OUT ingested_lsn pg_lsn,
+    OUT lag_bytes bigint,
+    OUT layers integer,
+    OUT layer_bytes bigint,
+    OUT last_error text,
+    OUT last_error_time timestamp with time zone,
+    OUT hint text)
+RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_status';
+COMMENT ON FUNCTION strata.status() IS 'what the history of this cluster is doing, and its last error';
+
+-- The earliest moment that can be travelled to; nulls before the baseline is complete.
+CREATE FUNCTION strata.horizon(OUT lsn pg_lsn, OUT "time" timestamp with time zone)
+RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_horizon';
+COMMENT ON FUNCTION strata.horizon() IS 'the earliest moment that can be travelled to';
+
+-- The LSN that SET strata.travel_time = '...' would travel to: the state just before the first commit or abort, in WAL
+-- order, whose timestamp is later. Waits until ingest has seen what decides it. A moment that cannot be reached is an
+-- error (22023).
+CREATE FUNCTION strata.lsn_at(moment timestamp with time zone)
+RETURNS pg_lsn
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_lsn_at';
+COMMENT ON FUNCTION strata.lsn_at(timestamp with time zone) IS 'the LSN that stands for a time';
+
+-- The latest commit or abort timestamp whose record ends at or before the LSN; the horizon's time where none has been
+-- recorded since. Waits until ingest has reached the LSN. An LSN outside history is an error (22023).
+CREATE FUNCTION strata.time_at(lsn pg_lsn)
+RETURNS timestamp with time zone
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_time_at';
+COMMENT ON FUNCTION strata.time_at(pg_lsn) IS 'the time of the last transaction that had ended by an LSN';
+
+-- Waits, cancellable, until history is complete up to the LSN, and returns how far it is. An LSN beyond the end of WAL
+-- is an error (22023); so is a history that has stopped (55000).
+CREATE FUNCTION strata.wait_for(lsn pg_lsn)
+RETURNS pg_lsn
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_wait_for';
+COMMENT ON FUNCTION strata.wait_for(pg_lsn) IS 'wait until history has reached an LSN';
+
+-- The layer files: level 0 is a flushed memtable, 1 is merged; image: at most one version of a key, all of them whole.
+-- Versions have LSNs from lsn_begin (inclusive) to lsn_end (exclusive); bytes on disk.
+CREATE FUNCTION strata.layers(
+    OUT name text,
+    OUT level integer,
+    OUT image boolean,
+    OUT lsn_begin pg_lsn,
+    OUT lsn_end pg_lsn,
+    OUT bytes bigint,
+    OUT entries bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_layers';
+COMMENT ON FUNCTION strata.layers() IS 'the layer files that hold the history';
+
+-- Rebuilds every page of a relation from its history as of now and compares it with the page that PostgreSQL has, but
+-- for hint bits and the like that WAL does not carry. Main fork and visibility map; of an unlogged relation the init
+-- fork. Relations without logged pages (views, temporary tables) have 0 pages. Other sessions may go on writing.
+--   pages           blocks that were compared
+--   redo_calls      calls of PostgreSQL's redo routines that rebuilding them took
+--   mismatches      blocks that differ; anything but 0 is a defect
+--   first_mismatch  where the first one differs, else null
+CREATE FUNCTION strata.check_pages(
+    rel regclass,
+    OUT pages bigint,
+    OUT redo_calls bigint,
+    OUT mismatches bigint,
+    OUT first_mismatch text)
+RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_check_pages';
+COMMENT ON FUNCTION strata.check_pages(regclass) IS 'compare the pages of a relation with those rebuilt from history';
+
+GRANT USAGE ON SCHEMA strata TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.layers() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.check_pages(regclass) FROM PUBLIC;

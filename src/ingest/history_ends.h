@@ -1,0 +1,23 @@
+// Why history cannot go on.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace strata::ingest {
+
+// History cannot go on: what comes next is not known, or not kept. Trying again does not help; a human must act.
+class HistoryEnds : public std::runtime_error {
+ public:
+  HistoryEnds(const std::string& message, std::string hint) : std::runtime_error(message), hint_(std::move(hint)) {}
+  [[nodiscard]] const std::string& hint() const { return hint_; }  // may be empty
+
+ private:
+  std::string hint_;
+};
+
+inline constexpr const char* kBeginAnewHint =
+    "Stop the server, remove the directory pg_strata and start again to begin a new history.";
+
+}  // namespace strata::ingest

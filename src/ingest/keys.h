@@ -1,0 +1,67 @@
+// PostgreSQL's names for things as keys of the store.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "common/relpath.h"
+#include "storage/block.h"
+#include "storage/relfilelocator.h"
+}
+
+#include "store/key.h"
+
+namespace strata::ingest {
+
+inline Key page_key(const RelFileLocator& locator, ForkNumber fork, BlockNumber block) {
+  return {.kind = KeyKind::kPage,
+          .tablespace = locator.spcOid,
+          .database = locator.dbOid,
+          .relation = locator.relNumber,
+          .fork = static_cast<std::uint8_t>(fork),
+          .block = block};
+}
+
+inline Key size_key(const RelFileLocator& locator, ForkNumber fork) {
+  Key key = page_key(locator, fork, 0);
+  key.kind = KeyKind::kRelationSize;
+  return key;
+}
+
+inline Key reset_key(const RelFileLocator& locator, ForkNumber fork) {
+  Key key = page_key(locator, fork, 0);
+  key.kind = KeyKind::kRelationReset;
+  return key;
+}
+
+inline Key database_key(Oid tablespace, Oid database) {
+  return {.kind = KeyKind::kDatabase, .tablespace = tablespace, .database = database};
+}
+
+inline Key relation_map_key(Oid tablespace, Oid database) {
+  return {.kind = KeyKind::kRelationMap, .tablespace = tablespace, .database = database};
+}
+
+inline Key commit_log_key(std::uint32_t page) { return {.kind = KeyKind::kCommitLog, .block = page}; }
+
+inline Key multixact_key(std::uint32_t multixact) { return {.kind = KeyKind::kMultiXact, .block = multixact}; }
+
+inline constexpr Key kCheckpointKey{.kind = KeyKind::kCheckpoint};
+inline constexpr Key kNextXidKey{.kind = KeyKind::kNextXid};
+
+// Timestamps are microseconds since 2000-01-01 UTC. With the sign bit flipped they sort as unsigned numbers.
+inline constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+
+inline Key time_mark_key(std::int64_t timestamp) {
+  const std::uint64_t sortable = static_cast<std::uint64_t>(timestamp) ^ kSignBit;
+  return {.kind = KeyKind::kTimeMark,
+          .tablespace = static_cast<std::uint32_t>(sortable >> 32),
+          .database = static_cast<std::uint32_t>(sortable)};
+}
+
+inline std::int64_t time_of_mark(const Key& key) {
+  const std::uint64_t sortable = (std::uint64_t{key.tablespace} << 32) | key.database;
+  return static_cast<std::int64_t>(sortable ^ kSignBit);
+}
+
+}  // namespace strata::ingest

@@ -1,0 +1,95 @@
+// WAL records as versions of keys: what each record changes, including what it changes without naming a block.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xlogreader.h"
+#include "common/relpath.h"
+#include "datatype/timestamp.h"
+#include "storage/relfilelocator.h"
+}
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ingest/entry_batch.h"
+#include "ingest/history_ends.h"
+#include "ingest/relation_sizes.h"
+#include "store/store.h"
+
+namespace strata::ingest {
+
+// Follows the WAL of one timeline, record after record, from where the store ends. Not thread-safe.
+class RecordTranslator {
+ public:
+  // REQUIRES: everything in the store is published, the first record is the one that begins at `start`.
+  RecordTranslator(Reader& reader, const StoreIdentity& identity, const Horizon& horizon, Lsn start);
+
+  // What the record that was just read changes, in the order in which it applies. The span holds until the next call.
+  // `published`: up to where `reader` sees what earlier calls returned.
+  // Throws HistoryEnds, or StoreError; after a StoreError the same record may be given again.
+  std::span<const Entry> translate(XLogReaderState* record, Lsn published);
+
+  // The last record's entries must be published before the next record is translated: it may depend on them.
+  [[nodiscard]] bool must_publish() const { return must_publish_; }
+
+ private:
+  // By resource manager; one file for each group.
+  void dispatch();
+  void translate_xlog();          // translate_xlog.cc
+  void translate_checkpoint();    //
+  void translate_parameters();    //
+  void translate_multixact();     //
+  void translate_commit_log();    //
+  void translate_transaction();   // translate_transaction.cc
+  void translate_heap();          // translate_heap.cc
+  void translate_heap2();         //
+  void translate_storage();       // translate_storage.cc
+  void translate_database();      //
+  void translate_relation_map();  //
+
+  // Every block that the record names.
+  void add_blocks();
+  void add_block(int block_id);
+  void grow(const RelFileLocator& locator, ForkNumber fork, BlockNumber blocks);
+  void drop(const RelFileLocator& locator);
+  void truncate_map(const RelFileLocator& locator, BlockNumber heap_blocks);
+  // Clears the visibility-map bits of the heap block that `heap_ref` names, unless the record names the map's page.
+  void clear_map_unless_named(int heap_ref, int map_ref, std::uint8_t flags);
+  void clear_map(const RelFileLocator& locator, BlockNumber heap_block, std::uint8_t flags);
+  void set_statuses(std::uint8_t status, TransactionId xid, std::span<const TransactionId> children);
+  void mark_time(TimestampTz time);
+  void advance_next_xid(TransactionId xid);
+
+  [[nodiscard]] std::uint8_t info() const;
+  [[nodiscard]] const char* data() const { return XLogRecGetData(record_); }
+  [[noreturn]] void throw_unknown_record() const;
+  [[nodiscard]] std::string describe_record() const;
+
+  Reader& reader_;
+  StoreIdentity identity_;
+  Horizon horizon_;
+  RelationSizes sizes_;
+  EntryBatch batch_;
+  XLogReaderState* record_ = nullptr;
+  Lsn published_ = kInvalidLsn;
+  bool must_publish_ = false;
+  // The record's bytes without any image, made when the first block needs them.
+  std::span<const std::byte> bare_record_;
+
+  std::uint64_t next_xid_ = 0;  // a FullTransactionId
+  bool has_time_mark_ = false;
+  std::int64_t newest_time_ = 0;
+  // A database whose relations the last record replaced as a whole.
+  struct ReplacedDatabase {
+    Oid tablespace;
+    Oid database;
+  };
+  std::vector<ReplacedDatabase> replaced_databases_;
+};
+
+}  // namespace strata::ingest

@@ -1,0 +1,128 @@
+// Records of the server's own state: checkpoints, parameters, and the two logs about transactions.
+#include "ingest/translate.h"
+
+extern "C" {
+#include "access/clog.h"
+#include "access/multixact.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "catalog/pg_control.h"
+}
+
+#include "ingest/keys.h"
+
+namespace strata::ingest {
+namespace {
+
+constexpr std::byte kEmptyCommitLogPage[BLCKSZ] = {};
+
+}  // namespace
+
+void RecordTranslator::translate_xlog() {
+  switch (info()) {
+    case XLOG_CHECKPOINT_SHUTDOWN:
+    case XLOG_CHECKPOINT_ONLINE:
+      translate_checkpoint();
+      return;
+    case XLOG_FPI:
+      add_blocks();
+      return;
+    case XLOG_FPI_FOR_HINT:
+      // Without full-page writes such a record has no image and changes nothing.
+      for (int id = 0; id <= XLogRecMaxBlockId(record_); ++id) {
+        if (XLogRecHasBlockRef(record_, id) && XLogRecHasBlockImage(record_, id)) add_block(id);
+      }
+      return;
+    case XLOG_PARAMETER_CHANGE:
+    case XLOG_FPW_CHANGE:
+      translate_parameters();
+      return;
+    case XLOG_END_OF_RECOVERY: {
+      xl_end_of_recovery recovery;
+      std::memcpy(&recovery, data(), sizeof(recovery));
+      if (recovery.ThisTimeLineID == identity_.timeline) return;
+      throw HistoryEnds("the cluster went over to timeline " + std::to_string(recovery.ThisTimeLineID) +
+                            ", history is of timeline " + std::to_string(identity_.timeline),
+                        kBeginAnewHint);
+    }
+    case XLOG_NOOP:
+    case XLOG_NEXTOID:
+    case XLOG_SWITCH:
+    case XLOG_BACKUP_END:
+    case XLOG_RESTORE_POINT:
+    case XLOG_OVERWRITE_CONTRECORD:
+    case XLOG_CHECKPOINT_REDO:
+      return;
+    default:
+      throw_unknown_record();
+  }
+}
+
+void RecordTranslator::translate_checkpoint() {
+  CheckPoint checkpoint;
+  std::memcpy(&checkpoint, data(), sizeof(checkpoint));
+  if (checkpoint.ThisTimeLineID != identity_.timeline) {
+    throw HistoryEnds("the cluster went over to timeline " + std::to_string(checkpoint.ThisTimeLineID) +
+                          ", history is of timeline " + std::to_string(identity_.timeline),
+                      kBeginAnewHint);
+  }
+  const std::uint64_t next_xid = U64FromFullTransactionId(checkpoint.nextXid);
+  // Nothing runs at a shutdown: its counter is exact. An online checkpoint's is a minimum.
+  if (info() == XLOG_CHECKPOINT_SHUTDOWN || next_xid > next_xid_) next_xid_ = next_xid;
+  batch_.add_value(kCheckpointKey, &checkpoint, sizeof(checkpoint));
+}
+
+void RecordTranslator::translate_parameters() {
+  if (info() == XLOG_PARAMETER_CHANGE) {
+    xl_parameter_change parameters;
+    std::memcpy(&parameters, data(), sizeof(parameters));
+    if (parameters.wal_level < WAL_LEVEL_REPLICA) {
+      throw HistoryEnds("the server ran with \"wal_level\" below \"replica\", so that WAL does not hold all changes",
+                        kBeginAnewHint);
+    }
+    return;
+  }
+  bool full_page_writes = false;
+  std::memcpy(&full_page_writes, data(), sizeof(full_page_writes));
+  // The baseline's pages were copied while they changed: only images in WAL make them whole.
+  if (!full_page_writes && record_->ReadRecPtr < horizon_.lsn) {
+    throw HistoryEnds("\"full_page_writes\" was turned off while the baseline was taken", kBeginAnewHint);
+  }
+}
+
+void RecordTranslator::translate_commit_log() {
+  switch (info()) {
+    case CLOG_ZEROPAGE: {
+      std::int64_t page = 0;
+      std::memcpy(&page, data(), sizeof(page));
+      batch_.add(commit_log_key(static_cast<std::uint32_t>(page)), EntryType::kImage, true, kEmptyCommitLogPage);
+      return;
+    }
+    case CLOG_TRUNCATE:
+      // Older moments still need what is removed.
+      return;
+    default:
+      throw_unknown_record();
+  }
+}
+
+void RecordTranslator::translate_multixact() {
+  switch (info()) {
+    case XLOG_MULTIXACT_CREATE_ID: {
+      const auto* created = reinterpret_cast<const xl_multixact_create*>(data());
+      static_assert(sizeof(MultiXactMember) == 2 * sizeof(std::uint32_t));
+      const auto count = static_cast<std::size_t>(created->nmembers);
+      batch_.add_value(multixact_key(created->mid), created->members, count * sizeof(MultiXactMember));
+      for (std::size_t i = 0; i < count; ++i) advance_next_xid(created->members[i].xid);
+      return;
+    }
+    case XLOG_MULTIXACT_ZERO_OFF_PAGE:
+    case XLOG_MULTIXACT_ZERO_MEM_PAGE:
+    case XLOG_MULTIXACT_TRUNCATE_ID:
+      return;
+    default:
+      throw_unknown_record();
+  }
+}
+
+}  // namespace strata::ingest

@@ -1,0 +1,28 @@
+// Where strata.so begins: loaded by the postmaster when strata_enabled is on, before every other library.
+extern "C" {
+#include "seams_includes.h"
+
+#include "miscadmin.h"
+
+#include "seams.h"
+
+PG_MODULE_MAGIC_EXT(.name = "strata", .version = "1.0");
+
+PGDLLEXPORT void _PG_init(void);
+}
+
+#include "pg/shared_state.h"
+#include "travel/session.h"
+#include "travel/settings.h"
+#include "workers/ingest_worker.h"
+
+void _PG_init(void) {
+  // A session that loads the library by itself (CREATE EXTENSION with strata_enabled = off) gets the SQL functions,
+  // which then say that strata is off.
+  if (!process_shared_preload_libraries_in_progress || !strata_enabled) return;
+  strata::pg::define_shared_settings();
+  strata::pg::install_shared_memory_hooks();
+  strata::travel::define_travel_settings();
+  strata::travel::install_session_hooks();
+  strata::workers::register_ingest_worker();
+}

@@ -1,0 +1,12 @@
+// LSNs in messages: PostgreSQL's LSN_FORMAT_ARGS checks its argument's type in a way that C++ does not know.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+}
+
+#undef LSN_FORMAT_ARGS
+// The two arguments of "%X/%X".
+#define LSN_FORMAT_ARGS(lsn) static_cast<uint32>((lsn) >> 32), static_cast<uint32>(lsn)

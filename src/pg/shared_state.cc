@@ -1,0 +1,165 @@
+#include "pg/shared_state.h"
+
+#include "pg/guard.h"
+#include "pg/pg_env.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+}
+
+#include <algorithm>
+#include <memory>
+#include <new>
+
+#include "travel/moment.h"
+
+namespace strata::pg {
+
+SharedState* shared_state = nullptr;
+SharedStore* shared_store = nullptr;
+int memtable_size_kb = 64 * 1024;
+
+namespace {
+
+shmem_request_hook_type previous_request_hook = nullptr;
+shmem_startup_hook_type previous_startup_hook = nullptr;
+bool waiting_for_progress = false;
+
+std::size_t store_region_bytes() {
+  return std::max(SharedStore::min_size(), static_cast<std::size_t>(memtable_size_kb) * 1024);
+}
+
+void request_shared_memory() {
+  if (previous_request_hook != nullptr) previous_request_hook();
+  RequestAddinShmemSpace(CACHELINEALIGN(sizeof(SharedState)));
+  RequestAddinShmemSpace(CACHELINEALIGN(store_region_bytes()) + PG_CACHE_LINE_SIZE);
+  RequestAddinShmemSpace(CACHELINEALIGN(travel::moment_table_bytes()));
+}
+
+void startup_shared_memory() {
+  if (previous_startup_hook != nullptr) previous_startup_hook();
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+
+  bool found = false;
+  shared_state = static_cast<SharedState*>(ShmemInitStruct("strata state", sizeof(SharedState), &found));
+  if (!found) {
+    new (shared_state) SharedState{};
+    SpinLockInit(&shared_state->mutex);
+    shared_state->state = HistoryState::kStarting;
+    shared_state->ingest_proc = INVALID_PROC_NUMBER;
+    ConditionVariableInit(&shared_state->progress);
+    pg_atomic_init_u32(&shared_state->waiters, 0);
+  }
+
+  const std::size_t bytes = store_region_bytes();
+  char* region = static_cast<char*>(ShmemInitStruct("strata memtable", bytes + PG_CACHE_LINE_SIZE, &found));
+  region = reinterpret_cast<char*>(TYPEALIGN(PG_CACHE_LINE_SIZE, region));
+  if (!found) {
+    shared_store = &SharedStore::create({reinterpret_cast<std::byte*>(region), bytes});
+  } else {
+    shared_store = &SharedStore::attach(region);
+  }
+
+  void* moments = ShmemInitStruct("strata moments", travel::moment_table_bytes(), &found);
+  travel::attach_moment_table(moments, !found);
+
+  LWLockRelease(AddinShmemInitLock);
+}
+
+void forget_waiter(int, Datum) {
+  if (waiting_for_progress) pg_atomic_fetch_sub_u32(&shared_state->waiters, 1);
+  waiting_for_progress = false;
+}
+
+[[noreturn]] void raise_stopped() {
+  char error[kErrorBytes];
+  char hint[kErrorBytes];
+  SpinLockAcquire(&shared_state->mutex);
+  strlcpy(error, shared_state->error, sizeof(error));
+  strlcpy(hint, shared_state->hint, sizeof(hint));
+  SpinLockRelease(&shared_state->mutex);
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has stopped"),
+                  errdetail_internal("%s", error), hint[0] != '\0' ? errhint("%s", hint) : 0));
+  pg_unreachable();
+}
+
+uint32 progress_wait_event() {
+  static uint32 event = 0;
+  if (event == 0) event = WaitEventExtensionNew("StrataIngestProgress");
+  return event;
+}
+
+}  // namespace
+
+void define_shared_settings() {
+  DefineCustomIntVariable("strata.memtable_size", "Shared memory for versions that are not in layer files yet.", nullptr,
+                          &memtable_size_kb, memtable_size_kb, 4 * 1024, MAX_KILOBYTES, PGC_POSTMASTER, GUC_UNIT_KB,
+                          nullptr, nullptr, nullptr);
+}
+
+void install_shared_memory_hooks() {
+  previous_request_hook = shmem_request_hook;
+  shmem_request_hook = request_shared_memory;
+  previous_startup_hook = shmem_startup_hook;
+  shmem_startup_hook = startup_shared_memory;
+}
+
+Reader& store_reader() {
+  static std::unique_ptr<Reader> reader;
+  if (reader == nullptr) {
+    guarded([] { reader = std::make_unique<Reader>(pg_env(), kStoreDirectory, shared_store); });
+  }
+  return *reader;
+}
+
+void report_history_error(HistoryState state, const char* error, const char* hint) {
+  SpinLockAcquire(&shared_state->mutex);
+  shared_state->state = state;
+  strlcpy(shared_state->error, error, kErrorBytes);
+  strlcpy(shared_state->hint, hint != nullptr ? hint : "", kErrorBytes);
+  SpinLockRelease(&shared_state->mutex);
+  const TimestampTz now = GetCurrentTimestamp();
+  SpinLockAcquire(&shared_state->mutex);
+  shared_state->error_time = now;
+  SpinLockRelease(&shared_state->mutex);
+  ConditionVariableBroadcast(&shared_state->progress);
+}
+
+void wait_for_visible(XLogRecPtr lsn) {
+  if (shared_store->visible_lsn() >= lsn) return;
+  XLogFlush(lsn);
+
+  static bool registered = false;
+  if (!registered) {
+    before_shmem_exit(forget_waiter, 0);
+    registered = true;
+  }
+  PG_TRY();
+  {
+    pg_atomic_fetch_add_u32(&shared_state->waiters, 1);
+    waiting_for_progress = true;
+    ConditionVariablePrepareToSleep(&shared_state->progress);
+    while (shared_store->visible_lsn() < lsn) {
+      SpinLockAcquire(&shared_state->mutex);
+      const HistoryState state = shared_state->state;
+      const ProcNumber ingest = shared_state->ingest_proc;
+      SpinLockRelease(&shared_state->mutex);
+      if (state == HistoryState::kStopped) raise_stopped();
+      if (ingest != INVALID_PROC_NUMBER) SetLatch(&GetPGProcByNumber(ingest)->procLatch);
+      ConditionVariableTimedSleep(&shared_state->progress, 100, progress_wait_event());
+    }
+    ConditionVariableCancelSleep();
+  }
+  PG_FINALLY();
+  { forget_waiter(0, 0); }
+  PG_END_TRY();
+}
+
+}  // namespace strata::pg

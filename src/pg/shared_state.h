@@ -1,0 +1,65 @@
+// The part of shared memory that workers and sessions have in common.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/proc.h"
+#include "storage/spin.h"
+}
+
+#include "store/store.h"
+
+namespace strata::pg {
+
+// What the ingest worker is doing. Shown by strata.status().
+enum class HistoryState : int {
+  kStarting = 0,  // the worker has not come so far yet
+  kBaseline = 1,  // the baseline is being taken; nothing can be travelled to
+  kRunning = 2,   // WAL is followed
+  kStopped = 3,   // an error that needs a human: `error` says which; travel up to visible_lsn goes on
+};
+
+inline constexpr int kErrorBytes = 1024;
+
+// Fields under `mutex` unless they are atomic or said to be constant.
+struct SharedState {
+  slock_t mutex;
+  HistoryState state;
+  char error[kErrorBytes];  // the last error, empty when there is none
+  char hint[kErrorBytes];
+  TimestampTz error_time;
+  uint64 baseline_blocks_done;
+  uint64 baseline_blocks_total;
+  Horizon horizon;  // lsn == kInvalidLsn: no baseline yet
+  ProcNumber ingest_proc;  // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
+  ConditionVariable progress;  // broadcast when visible_lsn or state changed and somebody waits
+  pg_atomic_uint32 waiters;    // sessions sleeping on `progress`
+};
+
+// Null when strata_enabled is off. Constant after shared memory is set up.
+extern SharedState* shared_state;
+extern SharedStore* shared_store;
+
+// The store's directory relative to the data directory, which is the working directory of every server process.
+inline constexpr const char* kStoreDirectory = "pg_strata";
+
+// GUCs. strata.memtable_size, kilobytes, both arenas together.
+extern int memtable_size_kb;
+
+void define_shared_settings();       // from _PG_init
+void install_shared_memory_hooks();  // from _PG_init
+
+// This process's reader of the store; opened at first use. Raises an ERROR where the store cannot be opened.
+Reader& store_reader();
+
+// Sets the last error and state. Any process.
+void report_history_error(HistoryState state, const char* error, const char* hint);
+
+// Waits until ingest has made `lsn` visible; cancellable. Raises an ERROR with the reason when history has stopped.
+// Flushes WAL up to lsn first. REQUIRES: lsn is not beyond the WAL that has been inserted.
+void wait_for_visible(XLogRecPtr lsn);
+
+}  // namespace strata::pg

@@ -1,0 +1,206 @@
+#include "redo/redo.h"
+
+extern "C" {
+#include "access/rmgr.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xlogreader.h"
+#include "access/xlogrecord.h"
+#include "miscadmin.h"
+#include "storage/bufpage.h"
+#include "utils/memutils.h"
+}
+
+#include <cstring>
+
+#include "pg/lsn_format.h"
+#include "redo/private_buffers.h"
+#include "redo/redo_seams.h"
+#include "redo/vm_page.h"
+
+namespace strata::redo {
+
+Counters counters;
+
+namespace {
+
+// Made once for the process and kept.
+struct Machinery {
+  bool ready = false;
+  MemoryContext context = nullptr;  // current during redo, emptied after each page
+  XLogReaderState* reader = nullptr;
+  DecodedXLogRecord* decoded = nullptr;
+  Size decoded_bytes = 0;
+  XLogRecPtr lsn = InvalidXLogRecPtr;  // of the version that is being applied
+};
+
+Machinery machinery;
+
+void prepare() {
+  if (machinery.ready) return;
+  if (machinery.context == nullptr) {
+    machinery.context = AllocSetContextCreate(TopMemoryContext, "strata redo", ALLOCSET_DEFAULT_SIZES);
+  }
+  private_buffers.prepare();
+  MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
+  if (machinery.reader == nullptr) {
+    XLogReaderRoutine routine = {};
+    machinery.reader = XLogReaderAllocate(wal_segment_size, nullptr, &routine, nullptr);
+    if (machinery.reader == nullptr) {
+      ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+                      errdetail("Failed while allocating a WAL reading processor.")));
+    }
+  }
+  // Some resource managers work in memory contexts that only their startup makes.
+  RmgrStartup();
+  MemoryContextSwitchTo(previous);
+  machinery.ready = true;
+}
+
+// Raises the error that redo raised, with the page and the LSN in its message: who catches it may keep nothing else.
+// REQUIRES: in an error handler, the seams restored.
+[[noreturn]] void raise_with_page(const Target& target) {
+  MemoryContextSwitchTo(machinery.context);
+  ErrorData* error = CopyErrorData();
+  FlushErrorState();
+  // Redo routines raise what cannot be without an error code of its own: here it means that history is damaged.
+  const int code = error->sqlerrcode == ERRCODE_INTERNAL_ERROR ? ERRCODE_DATA_CORRUPTED : error->sqlerrcode;
+  char message[512];
+  strlcpy(message, error->message != nullptr ? error->message : "unknown error", sizeof(message));
+  MemoryContextReset(machinery.context);
+  const RelPathStr path = relpathperm(target.locator, target.fork);
+  ereport(ERROR, (errcode(code), errmsg("could not rebuild block %u of relation %s at %X/%X: %s", target.block,
+                                        path.str, LSN_FORMAT_ARGS(machinery.lsn), message)));
+  pg_unreachable();
+}
+
+// Room for the decoded form of a record, its contents undefined.
+DecodedXLogRecord* decode_buffer(uint32 record_bytes) {
+  const Size needed = DecodeXLogRecordRequiredSpace(record_bytes);
+  if (needed > machinery.decoded_bytes) {
+    const Size bytes = Max(needed, static_cast<Size>(64 * 1024));
+    void* room = MemoryContextAllocHuge(TopMemoryContext, bytes);
+    if (machinery.decoded != nullptr) pfree(machinery.decoded);
+    machinery.decoded = static_cast<DecodedXLogRecord*>(room);
+    machinery.decoded_bytes = bytes;
+  }
+  return machinery.decoded;
+}
+
+bool names_target(const DecodedXLogRecord& record) {
+  for (int i = 0; i <= record.max_block_id; ++i) {
+    if (record.blocks[i].in_use && is_target(record.blocks[i])) return true;
+  }
+  return false;
+}
+
+void apply_record(const Version& version) {
+  // The value comes from memory that operator new gave, so it is aligned as the struct wants.
+  const char* bytes = version.value.data();
+  auto* record = reinterpret_cast<XLogRecord*>(const_cast<char*>(bytes));
+  if (version.value.size() < SizeOfXLogRecord || record->xl_tot_len != version.value.size()) {
+    elog(ERROR, "WAL record has a wrong length");
+  }
+  XLogReaderState* reader = machinery.reader;
+  DecodedXLogRecord* decoded = decode_buffer(record->xl_tot_len);
+  // Nothing of redo asks where its record began; the previous record's end would be a guess.
+  reader->ReadRecPtr = version.lsn;
+  reader->EndRecPtr = version.lsn;
+  char* message = nullptr;
+  if (!DecodeXLogRecord(reader, decoded, record, version.lsn, &message)) elog(ERROR, "%s", message);
+  decoded->next_lsn = version.lsn;
+  reader->record = decoded;
+  if (!names_target(*decoded)) elog(ERROR, "WAL record does not change the page");
+  if (!RmgrIdExists(record->xl_rmid)) RmgrNotFound(record->xl_rmid);
+
+  ++counters.redo_calls;
+  RmgrTable[record->xl_rmid].rm_redo(reader);
+  private_buffers.recycle();
+}
+
+void apply_image(const Version& version, char* page) {
+  if (version.value.size() != BLCKSZ) elog(ERROR, "page image has a wrong length");
+  std::memcpy(page, version.value.data(), BLCKSZ);
+}
+
+void apply_map_clear(const Target& target, const Version& version) {
+  BlockNumber heap_block = InvalidBlockNumber;
+  if (version.value.size() != sizeof(heap_block) + 1) elog(ERROR, "visibility map change has a wrong length");
+  std::memcpy(&heap_block, version.value.data(), sizeof(heap_block));
+  if (target.fork != VISIBILITYMAP_FORKNUM || map_block_of(heap_block) != target.block) {
+    elog(ERROR, "visibility map change is of another page");
+  }
+  clear_map_bits(target.page, heap_block, static_cast<uint8>(version.value[sizeof(heap_block)]));
+}
+
+void apply_map_truncate(const Target& target, const Version& version) {
+  BlockNumber heap_block = InvalidBlockNumber;
+  if (version.value.size() != sizeof(heap_block)) elog(ERROR, "visibility map truncation has a wrong length");
+  if (target.fork != VISIBILITYMAP_FORKNUM) elog(ERROR, "visibility map truncation is of another fork");
+  std::memcpy(&heap_block, version.value.data(), sizeof(heap_block));
+  truncate_map(target.page, target.block, heap_block);
+}
+
+void apply(const Target& target, const Version& version) {
+  switch (version.type) {
+    case EntryType::kImage:
+      apply_image(version, target.page);
+      return;
+    case EntryType::kRecord:
+      // A base page copied while it changed holds later changes already.
+      if (version.base || version.lsn > PageGetLSN(target.page)) apply_record(version);
+      return;
+    case EntryType::kVmClear:
+      apply_map_clear(target, version);
+      return;
+    case EntryType::kVmTruncate:
+      apply_map_truncate(target, version);
+      return;
+    default:
+      elog(ERROR, "version of a page has the unknown type %d", static_cast<int>(version.type));
+  }
+}
+
+// Applies all versions with the process's state replaced, and puts it back. A function of its own, so that no other
+// variable is alive where the error handler begins.
+[[gnu::noinline]] void apply_chain(const Target& target, const Chain& chain) {
+  // Nobody may leave this process by way of an interrupt while the local buffers are not its own.
+  HOLD_INTERRUPTS();
+  install_seams(target, machinery.reader);
+  PG_TRY();
+  {
+    for (const Version& version : chain) {
+      machinery.lsn = version.lsn;
+      apply(target, version);
+    }
+  }
+  PG_CATCH();
+  {
+    restore_seams();
+    raise_with_page(target);
+  }
+  PG_END_TRY();
+  restore_seams();
+  RESUME_INTERRUPTS();
+}
+
+}  // namespace
+
+void rebuild_page(const Key& key, const Chain& chain, char* page) {
+  prepare();
+  std::memset(page, 0, BLCKSZ);
+
+  Target target;
+  target.locator = {key.tablespace, key.database, key.relation};
+  target.fork = static_cast<ForkNumber>(key.fork);
+  target.block = key.block;
+  target.page = page;
+
+  MemoryContext caller_context = MemoryContextSwitchTo(machinery.context);
+  apply_chain(target, chain);
+  MemoryContextSwitchTo(caller_context);
+  MemoryContextReset(machinery.context);
+  ++counters.pages;
+}
+
+}  // namespace strata::redo

@@ -1,0 +1,42 @@
+#include "sql/prerequisites.h"
+
+extern "C" {
+#include "access/xlog.h"
+}
+
+#include "pg/lsn_format.h"
+#include "pg/shared_state.h"
+
+namespace strata::sql {
+
+void require_enabled() {
+  if (pg::shared_state != nullptr) return;
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("strata is not enabled"),
+                  errhint("Set strata_enabled = on in postgresql.conf and restart the server.")));
+}
+
+Horizon require_horizon() {
+  require_enabled();
+  SpinLockAcquire(&pg::shared_state->mutex);
+  const Horizon horizon = pg::shared_state->horizon;
+  SpinLockRelease(&pg::shared_state->mutex);
+  if (horizon.lsn == kInvalidLsn) {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has not begun yet"),
+                    errhint("Wait for the baseline; strata.status() shows its progress.")));
+  }
+  return horizon;
+}
+
+XLogRecPtr wal_end() { return GetXLogInsertEndRecPtr(); }
+
+XLogRecPtr require_inserted(XLogRecPtr lsn) {
+  const XLogRecPtr end = wal_end();
+  if (lsn <= end) return lsn;
+  // At a page boundary pg_current_wal_insert_lsn() says where the next record will begin, after the page's header.
+  if (lsn <= GetXLogInsertRecPtr()) return end;
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("LSN %X/%X is in the future", LSN_FORMAT_ARGS(lsn)),
+                  errdetail("The write-ahead log ends at %X/%X.", LSN_FORMAT_ARGS(end))));
+  pg_unreachable();
+}
+
+}  // namespace strata::sql

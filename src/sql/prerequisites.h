@@ -1,0 +1,27 @@
+// What a SQL function of strata needs before it can answer, and where WAL ends now.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+}
+
+#include "store/store.h"
+
+namespace strata::sql {
+
+// Raises an ERROR when strata_enabled is off.
+void require_enabled();
+
+// The horizon. Raises an ERROR when strata is off or there is no baseline yet.
+Horizon require_horizon();
+
+// The end of the last WAL record that any session has inserted, never beyond what can be flushed.
+XLogRecPtr wal_end();
+
+// `lsn`, or wal_end() where lsn points past the page header that the next record will leave room for.
+// Raises an ERROR when lsn is beyond the end of WAL.
+XLogRecPtr require_inserted(XLogRecPtr lsn);
+
+}  // namespace strata::sql

@@ -1,0 +1,110 @@
+#include "store/layer_catalog.h"
+
+#include <algorithm>
+
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+// A manifest below this is not worth rewriting.
+constexpr std::uint64_t kMinRewriteBytes = 256 * 1024;
+constexpr std::uint64_t kGrowth = 4;
+
+std::string path_of(const std::string& directory, std::string_view name) { return directory + "/" + std::string(name); }
+
+}  // namespace
+
+bool LayerCatalog::exists(Env& env, const std::string& directory) {
+  return env.exists(path_of(directory, kManifestName));
+}
+
+void LayerCatalog::create(Env& env, const std::string& directory, const StoreIdentity& identity) {
+  if (exists(env, directory)) throw StoreError(ErrorKind::kInvalid, "directory \"" + directory + "\" holds a store already");
+  env.create_directory(directory);
+  ManifestState state;
+  state.identity = identity;
+  std::uint64_t bytes = 0;
+  rewrite(env, directory, state, bytes)->close();
+}
+
+LayerCatalog::LayerCatalog(Env& env, std::string directory, SharedStore& shared)
+    : env_(env), directory_(std::move(directory)), shared_(shared), state_(read_manifest(env_, directory_)) {
+  next_number_ = state_.next_number;
+  // What was read may not be durable yet, and may have a torn tail behind it.
+  file_ = rewrite(env_, directory_, state_, bytes_);
+  bytes_rewritten_ = bytes_;
+
+  std::vector<std::string> named;
+  for (const auto& [number, layer] : state_.layers) named.push_back(layer.info.name);
+  std::sort(named.begin(), named.end());
+  for (const std::string& name : env_.list(directory_)) {
+    if (!name.ends_with(kLayerSuffix) || std::binary_search(named.begin(), named.end(), name)) continue;
+    discard(name);
+  }
+  shared_.raise_layer_set_version();
+}
+
+std::unique_ptr<WritableFile> LayerCatalog::rewrite(Env& env, const std::string& directory, const ManifestState& state,
+                                                    std::uint64_t& bytes) {
+  std::string content = encode_manifest_header();
+  content += frame_edit(encode_edit(state.as_edit()), content.size());
+  const std::string temporary = path_of(directory, kManifestTemporaryName);
+  const std::string path = path_of(directory, kManifestName);
+  std::unique_ptr<WritableFile> file = env.create(temporary);
+  file->append(as_bytes(content));
+  file->sync();
+  file->close();
+  env.rename(temporary, path);
+  env.sync_directory(directory);
+  bytes = content.size();
+  return env.append_to(path);
+}
+
+void LayerCatalog::discard(const std::string& name) {
+  garbage_.push_back({.name = name, .version = shared_.layer_set_version() + 1});
+}
+
+void LayerCatalog::apply(ManifestEdit edit) {
+  edit.next_number = next_number_;
+  ManifestState next = state_;
+  next.apply(edit);
+  try {
+    if (file_ == nullptr || bytes_ > std::max(kMinRewriteBytes, kGrowth * bytes_rewritten_)) {
+      file_ = nullptr;
+      file_ = rewrite(env_, directory_, next, bytes_);
+      bytes_rewritten_ = bytes_;
+    } else {
+      const std::string framed = frame_edit(encode_edit(edit), bytes_);
+      file_->append(as_bytes(framed));
+      file_->sync();
+      bytes_ += framed.size();
+    }
+  } catch (...) {
+    file_ = nullptr;
+    for (const Layer& layer : edit.added) discard(layer.info.name);
+    throw;
+  }
+  for (const std::uint64_t number : edit.removed) discard(state_.layers.at(number).info.name);
+  state_ = std::move(next);
+  shared_.raise_layer_set_version();
+}
+
+void LayerCatalog::collect_garbage() {
+  // While an edit's fate is open, the manifest on disk may still name what the edit added.
+  if (file_ == nullptr) return;
+  const std::uint64_t oldest = shared_.oldest_version_in_use();
+  const std::uint64_t current = shared_.layer_set_version();
+  std::erase_if(garbage_, [&](const Garbage& garbage) {
+    if (garbage.version > current || garbage.version > oldest) return false;
+    try {
+      env_.remove(path_of(directory_, garbage.name));
+    } catch (const StoreError&) {
+      return false;
+    }
+    return true;
+  });
+}
+
+}  // namespace strata

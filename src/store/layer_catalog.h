@@ -1,0 +1,60 @@
+// The writer's hold on the manifest: which layers there are, and which files are still there for late readers only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "store/manifest.h"
+#include "store/memtable.h"
+
+namespace strata {
+
+class LayerCatalog {
+ public:
+  // Writes an empty manifest. Throws kInvalid when there is one.
+  static void create(Env& env, const std::string& directory, const StoreIdentity& identity);
+  [[nodiscard]] static bool exists(Env& env, const std::string& directory);
+
+  // Replays the manifest, drops a torn tail, and marks what it does not name as garbage. `shared` is borrowed.
+  LayerCatalog(Env& env, std::string directory, SharedStore& shared);
+
+  [[nodiscard]] const ManifestState& state() const { return state_; }
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+
+  // A number that no layer had or will have, should the caller name one in a later edit.
+  std::uint64_t take_number() { return next_number_++; }
+
+  // Makes the edit durable and raises the layer-set version. REQUIRES: files added are durable, their names too.
+  // When it throws, whether the edit counts after a crash is open, and state() is as before; the files that the edit adds are
+  // garbage once a later edit has succeeded.
+  void apply(ManifestEdit edit);
+
+  // Removes the files of layers that were taken out, as far as no reader may still use them. Never throws: what could
+  // not be removed is tried again the next time.
+  void collect_garbage();
+  // Files that wait for it.
+  [[nodiscard]] std::size_t garbage() const { return garbage_.size(); }
+
+ private:
+  struct Garbage {
+    std::string name;
+    std::uint64_t version;  // the first layer-set version that does not name it
+  };
+
+  static std::unique_ptr<WritableFile> rewrite(Env& env, const std::string& directory, const ManifestState& state,
+                                               std::uint64_t& bytes);
+  void discard(const std::string& name);
+
+  Env& env_;
+  std::string directory_;
+  SharedStore& shared_;
+  ManifestState state_;
+  std::uint64_t next_number_ = 1;
+  std::unique_ptr<WritableFile> file_;  // null: rewrite before anything is appended
+  std::uint64_t bytes_ = 0;             // of the manifest
+  std::uint64_t bytes_rewritten_ = 0;   // when it was last rewritten
+  std::vector<Garbage> garbage_;
+};
+
+}  // namespace strata

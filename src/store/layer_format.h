@@ -1,0 +1,54 @@
+// Header, footer, top index and names of layer files (doc/format.md, "A layer").
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/block.h"
+#include "store/coding.h"
+#include "store/store.h"
+
+namespace strata {
+
+inline constexpr std::size_t kLayerHeaderBytes = 32;
+inline constexpr std::size_t kLayerFooterBytes = 112;
+inline constexpr std::size_t kTopEntryBytes = 38;
+inline constexpr std::string_view kLayerSuffix = ".layer";
+
+// A layer as the manifest and its own file know it.
+struct Layer {
+  std::uint64_t number = 0;
+  LayerInfo info;
+};
+
+[[nodiscard]] std::string layer_name(std::uint64_t number, bool image, int level, LsnRange lsns);
+
+[[nodiscard]] std::string encode_layer_header(const Layer& layer);
+
+struct LayerFooter {
+  BlockHandle top;
+  BlockHandle filter;  // size 0: none
+  std::uint64_t values_end = 0;
+};
+
+[[nodiscard]] std::string encode_layer_footer(const LayerFooter& footer, const Layer& layer, std::string_view header);
+
+// Parses both; `header` and `footer` have their fixed sizes. Fills `layer` (but its file's size). Throws kCorrupt and
+// kVersion. `file` is for messages.
+[[nodiscard]] LayerFooter decode_layer_ends(Bytes header, Bytes footer, std::string_view file, std::uint64_t file_bytes,
+                                            Layer& layer);
+
+// An index block and what it begins with.
+struct TopEntry {
+  EncodedKey key{};
+  Lsn lsn = kInvalidLsn;
+  BlockHandle block;
+};
+
+void append_top_entry(std::string& out, const TopEntry& entry);
+[[nodiscard]] std::vector<TopEntry> decode_top_index(std::string_view content, std::string_view file,
+                                                     std::uint64_t offset);
+
+}  // namespace strata

@@ -1,0 +1,125 @@
+#include "store/layer_set.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "store/no_postgres.h"
+
+namespace strata {
+
+bool LayerRun::fits(const Layer& layer) const {
+  return layer.info.lsns == lsns && layer.info.image == image &&
+         layers_.back().layer.info.last_key < layer.info.first_key;
+}
+
+std::size_t LayerRun::first_reaching(const Key& key) const {
+  const auto found = std::partition_point(layers_.begin(), layers_.end(), [&](const Member& member) {
+    return member.layer.info.last_key < key;
+  });
+  return static_cast<std::size_t>(found - layers_.begin());
+}
+
+LayerSet::LayerSet(Env& env, std::string directory, const ManifestState& state, BlockCache& cache)
+    : env_(env),
+      directory_(std::move(directory)),
+      cache_(cache),
+      identity_(state.identity),
+      horizon_(state.horizon),
+      flushed_(state.flushed) {
+  std::vector<const Layer*> layers;
+  for (const auto& [number, layer] : state.layers) layers.push_back(&layer);
+  std::sort(layers.begin(), layers.end(), [](const Layer* a, const Layer* b) {
+    return std::make_tuple(b->info.lsns.end, b->info.image, b->info.lsns.begin, a->info.first_key) <
+           std::make_tuple(a->info.lsns.end, a->info.image, a->info.lsns.begin, b->info.first_key);
+  });
+  for (const Layer* layer : layers) {
+    if (!runs_.empty() && runs_.back().fits(*layer)) {
+      runs_.back().add(*layer);
+    } else {
+      runs_.emplace_back(*layer);
+    }
+  }
+}
+
+void LayerSet::take_open_files(LayerSet& older) {
+  std::map<std::string, std::shared_ptr<const LayerFile>> open;
+  for (LayerRun& run : older.runs_) {
+    for (LayerRun::Member& member : run.members()) {
+      if (member.file != nullptr) open.emplace(member.layer.info.name, member.file);
+    }
+  }
+  for (LayerRun& run : runs_) {
+    for (LayerRun::Member& member : run.members()) {
+      if (const auto found = open.find(member.layer.info.name); found != open.end()) member.file = found->second;
+    }
+  }
+}
+
+std::vector<LayerInfo> LayerSet::layers() const {
+  std::vector<LayerInfo> result;
+  for (const LayerRun& run : runs_) {
+    for (const LayerRun::Member& member : run.members()) result.push_back(member.layer.info);
+  }
+  return result;
+}
+
+const LayerFile& LayerSet::open(LayerRun::Member& member) {
+  if (member.file == nullptr) {
+    member.file =
+        std::make_shared<const LayerFile>(env_, directory_ + "/" + member.layer.info.name, member.layer, cache_);
+  }
+  return *member.file;
+}
+
+LayerVersion LayerSet::version_at(const LayerCursor& cursor) {
+  LayerVersion version{.file = &cursor.file(), .entry = cursor.entry(), .inline_value = {}};
+  if (version.entry.is_inline) {
+    const Bytes value = version.entry.inline_value;
+    version.inline_value.assign(reinterpret_cast<const char*>(value.data()), value.size());
+    version.entry.inline_value = {};
+  }
+  return version;
+}
+
+void LayerSet::find(const Key& key, Lsn at, Lsn floor, Walk walk, std::vector<LayerVersion>& out) {
+  const EncodedKey encoded = encode_key(key);
+  const std::uint64_t hash = hash_key(encoded);
+  const std::size_t begin = out.size();
+  // What is at or below it need not be looked at any more.
+  Lsn needed_above = floor;
+  std::size_t sources = 0;
+  for (LayerRun& run : runs_) {
+    if (run.lsns.end - 1 <= needed_above) break;
+    if (run.lsns.begin > at) continue;
+    const std::size_t i = run.first_reaching(key);
+    if (i == run.members().size() || key < run.members()[i].layer.info.first_key) continue;
+    const LayerFile& file = open(run.members()[i]);
+    if (!file.may_contain(hash)) continue;
+    LayerCursor cursor(file);
+    const std::size_t before = out.size();
+    for (cursor.seek(encoded, at); cursor.valid() && cursor.entry().key == encoded; cursor.next()) {
+      const IndexEntry& entry = cursor.entry();
+      if (entry.lsn <= needed_above) break;
+      out.push_back(version_at(cursor));
+      if (walk == Walk::kNewest || (walk == Walk::kToBase && entry.base)) {
+        needed_above = entry.lsn;
+        break;
+      }
+    }
+    if (out.size() != before) ++sources;
+  }
+  if (sources < 2) return;
+
+  // Runs may overlap. A stable sort keeps an image before a delta's version with its LSN, and one record's versions in
+  // their order.
+  const auto first = out.begin() + static_cast<std::ptrdiff_t>(begin);
+  std::stable_sort(first, out.end(),
+                   [](const LayerVersion& a, const LayerVersion& b) { return a.entry.lsn > b.entry.lsn; });
+  if (walk == Walk::kNewest) out.erase(first + 1, out.end());
+  if (walk == Walk::kToBase) {
+    const auto base = std::find_if(first, out.end(), [](const LayerVersion& version) { return version.entry.base; });
+    if (base != out.end()) out.erase(base + 1, out.end());
+  }
+}
+
+}  // namespace strata

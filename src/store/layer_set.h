@@ -1,0 +1,86 @@
+// An immutable set of layers as readers look through it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "store/layer_file.h"
+#include "store/manifest.h"
+
+namespace strata {
+
+// Where a version's value is.
+struct LayerVersion {
+  const LayerFile* file = nullptr;
+  IndexEntry entry;          // inline_value is not set
+  std::string inline_value;  // when entry.is_inline
+};
+
+// How far a walk goes that begins at the newest version.
+enum class Walk {
+  kToBase,    // up to and with the first base
+  kNewest,    // the first version only
+  kAll,       // past bases too
+};
+
+// Layers with one LSN range and disjoint ranges of keys, in key order.
+class LayerRun {
+ public:
+  explicit LayerRun(const Layer& first) : lsns(first.info.lsns), image(first.info.image) { add(first); }
+
+  // False: its keys overlap those of the layers here, or its kind or LSN range is another.
+  // REQUIRES: its keys do not begin before those of the last layer.
+  [[nodiscard]] bool fits(const Layer& layer) const;
+  void add(const Layer& layer) { layers_.push_back({.layer = layer, .file = nullptr}); }
+
+  struct Member {
+    Layer layer;
+    std::shared_ptr<const LayerFile> file;  // null: not opened yet
+  };
+  [[nodiscard]] std::vector<Member>& members() { return layers_; }
+  [[nodiscard]] const std::vector<Member>& members() const { return layers_; }
+  // The first layer that does not end before `key`; members().size() when there is none.
+  [[nodiscard]] std::size_t first_reaching(const Key& key) const;
+
+  LsnRange lsns;
+  bool image;
+
+ private:
+  std::vector<Member> layers_;
+};
+
+class LayerSet {
+ public:
+  // env and cache are borrowed.
+  LayerSet(Env& env, std::string directory, const ManifestState& state, BlockCache& cache);
+  // Keeps open what the older set has open.
+  void take_open_files(LayerSet& older);
+
+  [[nodiscard]] const StoreIdentity& identity() const { return identity_; }
+  [[nodiscard]] const Horizon& horizon() const { return horizon_; }
+  [[nodiscard]] Lsn flushed() const { return flushed_; }
+  [[nodiscard]] std::vector<LayerInfo> layers() const;
+
+  // Appends the versions of `key` in (floor, at] to `out`, newest first, as far as `walk` goes. No value block is read.
+  void find(const Key& key, Lsn at, Lsn floor, Walk walk, std::vector<LayerVersion>& out);
+
+  // Newest range first; images before deltas that end at the same LSN.
+  [[nodiscard]] std::vector<LayerRun>& runs() { return runs_; }
+  [[nodiscard]] const LayerFile& open(LayerRun::Member& member);
+
+  [[nodiscard]] static LayerVersion version_at(const LayerCursor& cursor);
+
+ private:
+  Env& env_;
+  std::string directory_;
+  BlockCache& cache_;
+  StoreIdentity identity_;
+  Horizon horizon_;
+  Lsn flushed_;
+  std::vector<LayerRun> runs_;
+};
+
+}  // namespace strata

@@ -1,0 +1,203 @@
+// The newest versions, in shared memory: one writer (ingest), many readers without locks.
+//
+// Two arenas: the writer fills one; when it has been flushed to a layer file, the writer goes on in the other one while
+// late readers leave the first. Everything is addressed by offset, so that every process may map the region elsewhere.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <span>
+
+#include "store/entry.h"
+
+namespace strata {
+
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free);
+
+// One arena: a skip list in the order of versions (key ascending, LSN descending, sequence descending), with values
+// inline. One thread of one process adds; any number read at the same time. Nothing is taken out but by reset().
+class Memtable {
+ private:
+  struct Node;
+
+ public:
+  // Bytes of an arena that adding a version with a value of `value_bytes` takes at most.
+  static std::size_t space_for(std::size_t value_bytes);
+
+  // Makes the arena at this address, of `bytes` in all, empty. REQUIRES: nobody reads it; aligned to 64.
+  static Memtable& format(void* arena, std::size_t bytes);
+  // Empties it. REQUIRES: nobody reads it.
+  void reset();
+
+  [[nodiscard]] std::size_t free_bytes() const;
+  [[nodiscard]] std::size_t used_bytes() const;
+
+  // REQUIRES: space_for(entry.value.size()) <= free_bytes(); called by the writer only.
+  void add(const Entry& entry, std::uint32_t sequence);
+
+  class Cursor;
+  // Adds what stands at a position of another arena. Copying all of an arena, or less, takes no more room than it does there.
+  void add_copy(const Cursor& from);
+
+  // A position in the list. Valid as long as the arena is pinned (for the writer: not reset).
+  class Cursor {
+   public:
+    explicit Cursor(const Memtable& table) : table_(&table) {}
+
+    void seek_first();
+    // The newest version of `key` with LSN <= at, or what comes behind it.
+    void seek(const Key& key, Lsn at);
+    void next();
+
+    [[nodiscard]] bool valid() const { return node_ != nullptr; }
+    [[nodiscard]] const Key& key() const;
+    [[nodiscard]] Lsn lsn() const;
+    [[nodiscard]] std::uint32_t sequence() const;
+    // Its value lies in the arena.
+    [[nodiscard]] Entry entry() const;
+
+   private:
+    friend class Memtable;
+    const Memtable* table_;
+    const Node* node_ = nullptr;
+  };
+
+ private:
+  // An offset from the arena's begin in units of 8 bytes. 0 is the end of the list.
+  using Link = std::uint32_t;
+  static constexpr int kMaxHeight = 14;
+  static constexpr std::size_t kUnit = 8;
+
+  struct Node {
+    Key key;
+    std::uint32_t sequence;
+    Lsn lsn;
+    std::uint32_t value_bytes;
+    EntryType type;
+    bool base;
+    std::uint8_t height;
+    // Followed by `height` atomic links, then the value.
+
+    [[nodiscard]] std::atomic<Link>* links() { return reinterpret_cast<std::atomic<Link>*>(this + 1); }
+    [[nodiscard]] const std::atomic<Link>* links() const {
+      return reinterpret_cast<const std::atomic<Link>*>(this + 1);
+    }
+    [[nodiscard]] const std::byte* value() const { return reinterpret_cast<const std::byte*>(links() + height); }
+  };
+
+  static std::size_t node_bytes(int height, std::size_t value_bytes);
+  static bool before(const Node& node, const Key& key, Lsn lsn, std::uint32_t sequence);
+  [[nodiscard]] const Node* at(Link link) const;
+  [[nodiscard]] const Node* first_not_before(const Key& key, Lsn lsn, std::uint32_t sequence) const;
+  int random_height();
+  void add(const Entry& entry, std::uint32_t sequence, int height);
+
+  std::size_t bytes_;   // of the arena, this header included
+  std::size_t used_;    // the writer's
+  std::uint64_t seed_;  // the writer's
+  std::array<std::atomic<Link>, kMaxHeight> head_;
+};
+
+// The shared region: header, two arenas, and what readers must agree on with the writer.
+// Trivially destructible, position-independent; lives in memory that the caller gives and keeps.
+//
+// How a reader gets a complete view without a lock: it takes `at` from visible_lsn(), copies what it needs out of the
+// arenas, and only then looks which layers there are (layer_set_version()). The writer names a flushed layer first and
+// closes its arena then. So a version is in the arena, in the layers, or in both; what is at or below the layer set's
+// flushed LSN is taken from the layers only.
+class SharedStore {
+ public:
+  // REQUIRES: region is zeroed or garbage, aligned to 64, at least min_size() bytes. Called once, before any reader.
+  static SharedStore& create(std::span<std::byte> region);
+  static SharedStore& attach(void* region);
+  static std::size_t min_size();
+
+  // The end LSN up to which every version is visible to readers. Monotonic, but for one case: a Writer that comes after
+  // one that died sets it back to the flushed LSN, because the memtable is gone and its WAL will be read again.
+  [[nodiscard]] Lsn visible_lsn() const { return visible_lsn_.load(std::memory_order_seq_cst); }
+  // Rises whenever the manifest names another set of layers. Readers compare it and reload.
+  [[nodiscard]] std::uint64_t layer_set_version() const { return layer_set_version_.load(std::memory_order_seq_cst); }
+  // Rises whenever visible_lsn() was set back, after that and before the memtable is emptied: a reader that sees the
+  // same epoch before it takes visible_lsn() and after it has read the arenas has read all there was.
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_.load(std::memory_order_seq_cst); }
+
+  // For readers. Calls visit(arena) for each open arena, pinned meanwhile; visit must neither wait nor throw anything
+  // but std::bad_alloc, because the writer may wait for the pin.
+  template <class Visit>
+  void visit_arenas(Visit&& visit) {
+    for (int i = 0; i < kArenas; ++i) {
+      const Pin pin(arenas_[i]);
+      if (pin.open()) visit(static_cast<const Memtable&>(arena(i)));
+    }
+  }
+
+  // What keeps files from being removed while a process may still read them: the layer-set version in use.
+  static constexpr int kReaderSlots = 1024;
+  // A free slot, now holding the current layer-set version; -1 when there is none.
+  int take_slot();
+  // Brings a slot up to the current layer-set version, and returns that version: no file of it or a later one is
+  // removed.
+  std::uint64_t move_slot(int slot);
+  void release_slot(int slot);
+
+  // The writer's side. One process at a time.
+  static constexpr int kArenas = 2;
+  [[nodiscard]] Memtable& arena(int i);
+  // Waits until no reader is left in it, empties it and opens it to readers.
+  Memtable& open_arena(int i);
+  // From now on readers pass it by. REQUIRES: the layers hold all that is visible of it.
+  void close_arena(int i);
+  // REQUIRES: lsn is not lower than visible_lsn().
+  void set_visible_lsn(Lsn lsn) { visible_lsn_.store(lsn, std::memory_order_seq_cst); }
+  // Forgets what a dead writer left: sets visible_lsn() to `flushed`, closes both arenas.
+  void restart(Lsn flushed);
+  // Returns the new version.
+  std::uint64_t raise_layer_set_version() { return layer_set_version_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+  // The lowest layer-set version that a slot holds; the highest number when none does.
+  [[nodiscard]] std::uint64_t oldest_version_in_use() const;
+
+ private:
+  struct alignas(64) ArenaState {
+    std::atomic<std::uint32_t> pins{0};
+    std::atomic<std::uint32_t> open{0};
+    std::uint64_t offset = 0;  // from the begin of the region
+    std::uint64_t bytes = 0;
+  };
+
+  // The writer closes, then looks at the pins; a reader pins, then looks whether it is open. Both orders are
+  // sequentially consistent, so that one of them sees the other.
+  class Pin {
+   public:
+    explicit Pin(ArenaState& state) : state_(state) {
+      if (state_.open.load(std::memory_order_seq_cst) == 0) return;
+      state_.pins.fetch_add(1, std::memory_order_seq_cst);
+      pinned_ = true;
+      open_ = state_.open.load(std::memory_order_seq_cst) != 0;
+    }
+    ~Pin() {
+      if (pinned_) state_.pins.fetch_sub(1, std::memory_order_seq_cst);
+    }
+    Pin(const Pin&) = delete;
+    Pin& operator=(const Pin&) = delete;
+    [[nodiscard]] bool open() const { return open_; }
+
+   private:
+    ArenaState& state_;
+    bool pinned_ = false;
+    bool open_ = false;
+  };
+
+  SharedStore() = default;
+
+  std::atomic<Lsn> visible_lsn_{kInvalidLsn};
+  std::atomic<std::uint64_t> layer_set_version_{1};
+  std::atomic<std::uint64_t> epoch_{0};
+  std::array<ArenaState, kArenas> arenas_;
+  std::array<std::atomic<std::uint64_t>, kReaderSlots> slots_{};  // 0: free
+};
+
+}  // namespace strata

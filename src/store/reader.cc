@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <tuple>
+
+#include "store/reader_impl.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+Version copy_version(const Entry& entry) {
+  return {.lsn = entry.lsn,
+          .type = entry.type,
+          .base = entry.base,
+          .value = {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}};
+}
+
+// A value that is in a value block, and the version that it belongs to.
+struct ValueWanted {
+  const LayerFile* file;
+  IndexEntry entry;
+  Version* version;
+};
+
+// Each block is decoded once, whatever the size of the cache.
+void read_values(std::vector<ValueWanted>& wanted) {
+  std::sort(wanted.begin(), wanted.end(), [](const ValueWanted& a, const ValueWanted& b) {
+    return std::tie(a.file, a.entry.block.offset) < std::tie(b.file, b.entry.block.offset);
+  });
+  const LayerFile* file = nullptr;
+  std::uint64_t offset = 0;
+  BlockCache::Content content;
+  for (const ValueWanted& one : wanted) {
+    if (content == nullptr || one.file != file || one.entry.block.offset != offset) {
+      file = one.file;
+      offset = one.entry.block.offset;
+      content = file->block(one.entry.block);
+    }
+    one.version->value = file->value_in(*content, one.entry);
+  }
+}
+
+}  // namespace
+
+void collect_versions(const Memtable& arena, const Key& key, Lsn at, Lsn floor, Walk walk,
+                      std::vector<MemtableVersion>& out) {
+  Memtable::Cursor cursor(arena);
+  for (cursor.seek(key, at); cursor.valid() && cursor.key() == key && cursor.lsn() > floor; cursor.next()) {
+    const Entry entry = cursor.entry();
+    out.push_back({.version = copy_version(entry), .sequence = cursor.sequence()});
+    if (walk == Walk::kNewest || (walk == Walk::kToBase && entry.base)) return;
+  }
+}
+
+void merge_versions(std::vector<MemtableVersion>& versions, Lsn flushed, Walk walk) {
+  std::erase_if(versions, [&](const MemtableVersion& one) { return one.version.lsn <= flushed; });
+  std::sort(versions.begin(), versions.end(), [](const MemtableVersion& a, const MemtableVersion& b) {
+    return std::tie(b.version.lsn, b.sequence) < std::tie(a.version.lsn, a.sequence);
+  });
+  if (walk == Walk::kAll) return;
+  const auto last = std::find_if(versions.begin(), versions.end(), [&](const MemtableVersion& one) {
+    return walk == Walk::kNewest || one.version.base;
+  });
+  if (last != versions.end()) versions.erase(last + 1, versions.end());
+}
+
+Reader::Impl::Impl(Env& env_in, std::string directory_in, SharedStore* shared_in, const ReaderOptions& options)
+    : env(env_in), directory(std::move(directory_in)), shared(shared_in), cache(options.cache_bytes) {
+  if (shared != nullptr) slot = shared->take_slot();
+  try {
+    run([&] { return current_set(); });
+  } catch (...) {
+    if (slot >= 0) shared->release_slot(slot);
+    throw;
+  }
+}
+
+Reader::Impl::~Impl() {
+  if (slot >= 0) shared->release_slot(slot);
+}
+
+std::shared_ptr<LayerSet> Reader::Impl::current_set() {
+  if (shared == nullptr && set != nullptr) return set;
+  if (slot >= 0 && set != nullptr && set_version == shared->layer_set_version()) return set;
+  std::uint64_t version = 0;
+  if (slot >= 0 && holds == 0) {
+    version = shared->move_slot(slot);
+  } else if (shared != nullptr) {
+    version = shared->layer_set_version();
+  }
+  auto next = std::make_shared<LayerSet>(env, directory, read_manifest(env, directory), cache);
+  if (slot >= 0 && set != nullptr) next->take_open_files(*set);
+  set = next;
+  // A slot that was held back is brought up by the next call.
+  set_version = slot >= 0 && holds > 0 ? 0 : version;
+  return set;
+}
+
+std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn floor, Walk walk) {
+  std::vector<std::vector<MemtableVersion>> recent(keys.size());
+  const View view = this->view(
+      at,
+      [&] {
+        for (auto& versions : recent) versions.clear();
+      },
+      [&](const Memtable& arena, Lsn upto) {
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+          collect_versions(arena, keys[i], upto, floor, walk, recent[i]);
+        }
+      });
+
+  std::vector<Chain> chains(keys.size());
+  std::vector<ValueWanted> wanted;
+  std::vector<LayerVersion> older;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    merge_versions(recent[i], view.set->flushed(), walk);
+    const bool complete = !recent[i].empty() && (walk == Walk::kNewest ||
+                                                 (walk == Walk::kToBase && recent[i].back().version.base));
+    older.clear();
+    if (!complete) view.set->find(keys[i], view.at, floor, walk, older);
+
+    Chain& chain = chains[i];
+    chain.reserve(older.size() + recent[i].size());
+    for (auto version = older.rbegin(); version != older.rend(); ++version) {
+      chain.push_back({.lsn = version->entry.lsn,
+                       .type = version->entry.type,
+                       .base = version->entry.base,
+                       .value = std::move(version->inline_value)});
+      if (!version->entry.is_inline) {
+        wanted.push_back({.file = version->file, .entry = version->entry, .version = &chain.back()});
+      }
+    }
+    for (auto version = recent[i].rbegin(); version != recent[i].rend(); ++version) {
+      chain.push_back(std::move(version->version));
+    }
+  }
+  read_values(wanted);
+  return chains;
+}
+
+Reader::Reader(Env& env, std::string directory, SharedStore* shared, ReaderOptions options)
+    : impl_(std::make_unique<Impl>(env, std::move(directory), shared, options)) {}
+
+Reader::~Reader() = default;
+
+Horizon Reader::horizon() {
+  return impl_->run([&] { return impl_->current_set()->horizon(); });
+}
+StoreIdentity Reader::identity() {
+  return impl_->run([&] { return impl_->current_set()->identity(); });
+}
+std::vector<LayerInfo> Reader::layers() {
+  return impl_->run([&] { return impl_->current_set()->layers(); });
+}
+
+Chain Reader::chain(const Key& key, Lsn at, Lsn floor) {
+  return std::move(impl_->run([&] { return impl_->read({&key, 1}, at, floor, Walk::kToBase); }).front());
+}
+
+void Reader::chains(std::span<const Key> keys, Lsn at, Lsn floor,
+                    const std::function<void(std::size_t, Chain&&)>& visit) {
+  std::vector<Chain> chains = impl_->run([&] { return impl_->read(keys, at, floor, Walk::kToBase); });
+  for (std::size_t i = 0; i < chains.size(); ++i) visit(i, std::move(chains[i]));
+}
+
+std::optional<Version> Reader::newest(const Key& key, Lsn at, Lsn floor) {
+  std::vector<Chain> chains = impl_->run([&] { return impl_->read({&key, 1}, at, floor, Walk::kNewest); });
+  if (chains.front().empty()) return std::nullopt;
+  return std::move(chains.front().front());
+}
+
+void Reader::history(const Key& key, Lsn at, Lsn floor, const std::function<bool(const Version&)>& visit) {
+  Impl& impl = *impl_;
+  std::vector<MemtableVersion> recent;
+  std::vector<LayerVersion> older;
+  std::shared_ptr<LayerSet> set;
+  impl.run([&] {
+    older.clear();
+    const View view = impl.view(
+        at, [&] { recent.clear(); },
+        [&](const Memtable& arena, Lsn upto) { collect_versions(arena, key, upto, floor, Walk::kAll, recent); });
+    merge_versions(recent, view.set->flushed(), Walk::kAll);
+    set = view.set;
+    set->find(key, view.at, floor, Walk::kAll, older);
+  });
+
+  // The visitor may call the Reader again, while the files of `set` are still wanted here.
+  struct Hold {
+    explicit Hold(int& holds_in) : holds(holds_in) { ++holds; }
+    ~Hold() { --holds; }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    int& holds;
+  };
+  const Hold hold(impl.holds);
+  for (const MemtableVersion& one : recent) {
+    if (!visit(one.version)) return;
+  }
+  for (const LayerVersion& one : older) {
+    const IndexEntry& entry = one.entry;
+    if (!visit({.lsn = entry.lsn,
+                .type = entry.type,
+                .base = entry.base,
+                .value = entry.is_inline ? one.inline_value : one.file->value(entry)})) {
+      return;
+    }
+  }
+}
+
+}  // namespace strata

@@ -1,0 +1,99 @@
+// What the parts of the Reader share: how it gets a complete view of memtable and layers.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "store/layer_set.h"
+#include "store/store.h"
+
+namespace strata {
+
+// Copied out of an arena.
+struct MemtableVersion {
+  Version version;
+  std::uint32_t sequence = 0;
+};
+
+// Layers, and up to where they and the memtable may be read together: what is at or below set->flushed() comes from
+// the layers, what is above it was copied from the memtable before.
+struct View {
+  Lsn at = kInvalidLsn;
+  std::shared_ptr<LayerSet> set;
+};
+
+struct Reader::Impl {
+  Impl(Env& env_in, std::string directory_in, SharedStore* shared_in, const ReaderOptions& options);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  // The newest set of layers.
+  std::shared_ptr<LayerSet> current_set();
+
+  // Readings that take several views agree on this.
+  [[nodiscard]] Lsn clamp(Lsn at) const { return shared == nullptr ? at : std::min(at, shared->visible_lsn()); }
+
+  // A view at `at` or at what is visible. Calls collect(arena, at) for each open arena, pinned, and clear() before each
+  // round of them: a round counts only when no writer came anew meanwhile.
+  template <class Clear, class Collect>
+  View view(Lsn at, Clear&& clear, Collect&& collect) {
+    if (shared == nullptr) {
+      clear();
+      return {.at = at, .set = current_set()};
+    }
+    for (;;) {
+      const std::uint64_t epoch = shared->epoch();
+      const Lsn upto = clamp(at);
+      clear();
+      shared->visit_arenas([&](const Memtable& arena) { collect(arena, upto); });
+      View result{.at = upto, .set = current_set()};
+      if (shared->epoch() == epoch) return result;
+    }
+  }
+
+  // Runs `body`, which must be repeatable; again when a file went away that no slot protects.
+  template <class Body>
+  auto run(Body&& body) {
+    constexpr int kAttempts = 4;
+    for (int attempt = 1;; ++attempt) {
+      try {
+        return body();
+      } catch (const StoreError&) {
+        if (slot >= 0 || attempt == kAttempts) throw;
+        set.reset();
+        cache.clear();
+      }
+    }
+  }
+
+  // The chains (oldest first) of all keys; with kAll past bases, with kNewest one version.
+  std::vector<Chain> read(std::span<const Key> keys, Lsn at, Lsn floor, Walk walk);
+
+  struct Found {
+    Key key;
+    Version version;
+  };
+  // The first keys in [first, last] with a version at or before `at`, `limit` at most, ascending. Fewer than `limit` do
+  // not mean that there are no more: *next is where to go on, if anywhere.
+  std::vector<Found> scan_some(const Key& first, const Key& last, Lsn at, std::size_t limit, std::optional<Key>* next);
+
+  Env& env;
+  std::string directory;
+  SharedStore* shared;
+  int slot = -1;
+  int holds = 0;  // while above 0 the slot keeps the layer-set version that it has
+  BlockCache cache;
+  std::uint64_t set_version = 0;
+  std::shared_ptr<LayerSet> set;
+};
+
+// Appends the versions of `key` in (floor, at] that an arena has, as far as `walk` goes.
+void collect_versions(const Memtable& arena, const Key& key, Lsn at, Lsn floor, Walk walk,
+                      std::vector<MemtableVersion>& out);
+// Orders what came from several arenas, newest first, drops what is at or below `flushed`, and ends it where `walk` ends.
+void merge_versions(std::vector<MemtableVersion>& versions, Lsn flushed, Walk walk);
+
+}  // namespace strata

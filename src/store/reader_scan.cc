@@ -1,0 +1,203 @@
+// The Reader's walks over ranges of keys.
+#include <algorithm>
+#include <map>
+
+#include "store/reader_impl.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+constexpr std::size_t kMaxBatch = 256;
+
+// Walks the keys of a run that have a version at or before `at`, standing on the newest such version of each.
+class RunCursor {
+ public:
+  RunCursor(LayerSet& set, LayerRun& run, Lsn at) : set_(set), run_(run), at_(at) {}
+
+  void seek(const Key& key) {
+    member_ = run_.first_reaching(key);
+    cursor_.reset();
+    if (member_ == run_.members().size()) return;
+    cursor_.emplace(set_.open(run_.members()[member_]));
+    cursor_->seek(encode_key(key), at_);
+    settle();
+  }
+
+  // To the next key.
+  void next() {
+    constexpr int kSteps = 8;
+    const EncodedKey key = entry().key;
+    for (int i = 0; i < kSteps && cursor_->valid() && cursor_->entry().key == key; ++i) cursor_->next();
+    if (cursor_->valid() && cursor_->entry().key == key) cursor_->seek(key, kInvalidLsn);
+    settle();
+  }
+
+  [[nodiscard]] bool valid() const { return cursor_.has_value(); }
+  [[nodiscard]] const IndexEntry& entry() const { return cursor_->entry(); }
+  [[nodiscard]] LayerVersion version() const { return LayerSet::version_at(*cursor_); }
+
+ private:
+  void settle() {
+    for (;;) {
+      if (!cursor_->valid()) {
+        cursor_.reset();
+        if (++member_ == run_.members().size()) return;
+        cursor_.emplace(set_.open(run_.members()[member_]));
+        cursor_->seek(encode_key(run_.members()[member_].layer.info.first_key), at_);
+      } else if (cursor_->entry().lsn > at_) {
+        const EncodedKey key = cursor_->entry().key;
+        cursor_->seek(key, at_);
+      } else {
+        return;
+      }
+    }
+  }
+
+  LayerSet& set_;
+  LayerRun& run_;
+  Lsn at_;
+  std::size_t member_ = 0;
+  std::optional<LayerCursor> cursor_;
+};
+
+using Newest = std::map<Key, Version>;
+
+// The newest versions of the first `limit` keys in [first, last]; lowers *last to the key up to which it looked.
+void collect_newest(const Memtable& arena, const Key& first, Lsn at, std::size_t limit, Key* last, Newest& out) {
+  std::size_t count = 0;
+  Memtable::Cursor cursor(arena);
+  cursor.seek(first, at);
+  while (cursor.valid() && cursor.key() <= *last) {
+    const Key key = cursor.key();
+    if (cursor.lsn() > at) {
+      cursor.seek(key, at);
+      continue;
+    }
+    const Entry entry = cursor.entry();
+    Version& version = out[key];
+    if (version.lsn < entry.lsn) {
+      version = {.lsn = entry.lsn,
+                 .type = entry.type,
+                 .base = entry.base,
+                 .value = {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}};
+    }
+    if (++count == limit) {
+      *last = key;
+      return;
+    }
+    cursor.seek(key, kInvalidLsn);
+  }
+}
+
+Key successor(const Key& key) {
+  EncodedKey bytes = encode_key(key);
+  for (std::size_t i = bytes.size(); i-- > 0;) {
+    if (++bytes[i] != 0) break;
+  }
+  return decode_key(bytes);
+}
+
+}  // namespace
+
+std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const Key& last, Lsn at, std::size_t limit,
+                                                         std::optional<Key>* next) {
+  Newest recent;
+  Key bound = last;
+  const View view = this->view(
+      at,
+      [&] {
+        recent.clear();
+        bound = last;
+      },
+      [&](const Memtable& arena, Lsn upto) { collect_newest(arena, first, upto, limit, &bound, recent); });
+  const Lsn flushed = view.set->flushed();
+  std::erase_if(recent, [&](const auto& one) { return one.second.lsn <= flushed || bound < one.first; });
+
+  std::vector<RunCursor> cursors;
+  const EncodedKey encoded_bound = encode_key(bound);
+  for (LayerRun& run : view.set->runs()) {
+    if (run.lsns.begin > view.at) continue;
+    const std::size_t member = run.first_reaching(first);
+    if (member == run.members().size() || bound < run.members()[member].layer.info.first_key) continue;
+    cursors.emplace_back(*view.set, run, view.at);
+    cursors.back().seek(first);
+  }
+
+  std::vector<Found> found;
+  auto newer = recent.begin();
+  for (;;) {
+    const EncodedKey* lowest = nullptr;
+    for (const RunCursor& cursor : cursors) {
+      if (cursor.valid() && (lowest == nullptr || compare(cursor.entry().key, *lowest) < 0)) lowest = &cursor.entry().key;
+    }
+    if (lowest != nullptr && compare(*lowest, encoded_bound) > 0) lowest = nullptr;
+    if (lowest == nullptr && newer == recent.end()) break;
+    if (found.size() == limit) {
+      *next = successor(found.back().key);
+      return found;
+    }
+
+    const EncodedKey encoded = lowest == nullptr ? encode_key(newer->first) : *lowest;
+    const Key key = decode_key(encoded);
+    if (newer != recent.end() && newer->first < key) {
+      found.push_back({.key = newer->first, .version = std::move(newer->second)});
+      ++newer;
+      continue;
+    }
+    std::optional<LayerVersion> newest;
+    for (RunCursor& cursor : cursors) {
+      if (!cursor.valid() || cursor.entry().key != encoded) continue;
+      if (!newest || cursor.entry().lsn > newest->entry.lsn) newest = cursor.version();
+      cursor.next();
+    }
+    if (newer != recent.end() && newer->first == key) {
+      found.push_back({.key = key, .version = std::move(newer->second)});
+      ++newer;
+    } else {
+      const IndexEntry& entry = newest->entry;
+      found.push_back({.key = key,
+                       .version = {.lsn = entry.lsn,
+                                   .type = entry.type,
+                                   .base = entry.base,
+                                   .value = entry.is_inline ? newest->inline_value : newest->file->value(entry)}});
+    }
+  }
+  if (bound < last) *next = successor(bound);
+  return found;
+}
+
+std::optional<std::pair<Key, Version>> Reader::first_in(const Key& first, const Key& last, Lsn at) {
+  const Lsn upto = impl_->clamp(at);
+  std::optional<Key> from = first;
+  while (from && *from <= last) {
+    const Key begin = *from;
+    auto found = impl_->run([&] {
+      from.reset();
+      return impl_->scan_some(begin, last, upto, 1, &from);
+    });
+    if (!found.empty()) return std::make_pair(found.front().key, std::move(found.front().version));
+  }
+  return std::nullopt;
+}
+
+void Reader::scan(const Key& first, const Key& last, Lsn at,
+                  const std::function<bool(const Key&, const Version&)>& visit) {
+  std::size_t batch = 1;
+  const Lsn upto = impl_->clamp(at);
+  std::optional<Key> from = first;
+  while (from && *from <= last) {
+    const Key begin = *from;
+    const auto found = impl_->run([&] {
+      from.reset();
+      return impl_->scan_some(begin, last, upto, batch, &from);
+    });
+    for (const Impl::Found& one : found) {
+      if (!visit(one.key, one.version)) return;
+    }
+    batch = std::min(batch * 4, kMaxBatch);
+  }
+}
+
+}  // namespace strata

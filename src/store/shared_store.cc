@@ -1,0 +1,105 @@
+#include <time.h>
+
+#include <algorithm>
+#include <new>
+#include <type_traits>
+
+#include "store/error.h"
+#include "store/memtable.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kMinArenaBytes = 64 * 1024;
+
+// Pins are held for the time of a lookup in memory; a process that is stopped in there is waited for.
+void wait_a_little() {
+  const timespec pause{.tv_sec = 0, .tv_nsec = 50'000};
+  ::nanosleep(&pause, nullptr);
+}
+
+}  // namespace
+
+std::size_t SharedStore::min_size() {
+  static_assert(std::is_trivially_destructible_v<SharedStore>);
+  return (sizeof(SharedStore) + kAlignment - 1) / kAlignment * kAlignment + kArenas * kMinArenaBytes;
+}
+
+SharedStore& SharedStore::create(std::span<std::byte> region) {
+  if (region.size() < min_size() || reinterpret_cast<std::uintptr_t>(region.data()) % kAlignment != 0) {
+    throw StoreError(ErrorKind::kInvalid, "the shared region is too small or not aligned");
+  }
+  auto* shared = new (region.data()) SharedStore;
+  const std::size_t header = min_size() - kArenas * kMinArenaBytes;
+  const std::size_t bytes = (region.size() - header) / kArenas / kAlignment * kAlignment;
+  for (std::size_t i = 0; i < kArenas; ++i) {
+    shared->arenas_[i].offset = header + i * bytes;
+    shared->arenas_[i].bytes = bytes;
+    Memtable::format(region.data() + header + i * bytes, bytes);
+  }
+  return *shared;
+}
+
+SharedStore& SharedStore::attach(void* region) { return *std::launder(static_cast<SharedStore*>(region)); }
+
+Memtable& SharedStore::arena(int i) {
+  auto* begin = reinterpret_cast<std::byte*>(this) + arenas_[static_cast<std::size_t>(i)].offset;
+  return *std::launder(reinterpret_cast<Memtable*>(begin));
+}
+
+Memtable& SharedStore::open_arena(int i) {
+  ArenaState& state = arenas_[static_cast<std::size_t>(i)];
+  while (state.pins.load(std::memory_order_seq_cst) != 0) wait_a_little();
+  Memtable& table = arena(i);
+  table.reset();
+  state.open.store(1, std::memory_order_seq_cst);
+  return table;
+}
+
+void SharedStore::close_arena(int i) {
+  arenas_[static_cast<std::size_t>(i)].open.store(0, std::memory_order_seq_cst);
+}
+
+void SharedStore::restart(Lsn flushed) {
+  visible_lsn_.store(flushed, std::memory_order_seq_cst);
+  epoch_.fetch_add(1, std::memory_order_seq_cst);
+  for (int i = 0; i < kArenas; ++i) close_arena(i);
+}
+
+int SharedStore::take_slot() {
+  for (int i = 0; i < kReaderSlots; ++i) {
+    std::uint64_t free = 0;
+    if (slots_[static_cast<std::size_t>(i)].compare_exchange_strong(free, layer_set_version())) {
+      move_slot(i);
+      return i;
+    }
+  }
+  return -1;
+}
+
+std::uint64_t SharedStore::move_slot(int slot) {
+  for (;;) {
+    const std::uint64_t version = layer_set_version();
+    slots_[static_cast<std::size_t>(slot)].store(version, std::memory_order_seq_cst);
+    // The writer raises the version, then looks at the slots: it has seen this one unless the version moved.
+    if (layer_set_version() == version) return version;
+  }
+}
+
+void SharedStore::release_slot(int slot) {
+  slots_[static_cast<std::size_t>(slot)].store(0, std::memory_order_seq_cst);
+}
+
+std::uint64_t SharedStore::oldest_version_in_use() const {
+  std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
+  for (const auto& slot : slots_) {
+    const std::uint64_t version = slot.load(std::memory_order_seq_cst);
+    if (version != 0) oldest = std::min(oldest, version);
+  }
+  return oldest;
+}
+
+}  // namespace strata

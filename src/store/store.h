@@ -1,0 +1,152 @@
+// The store as its users see it: one Writer (the ingest process), any number of Readers (sessions), on one directory.
+// doc/format.md describes the files.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "store/entry.h"
+#include "store/env.h"
+#include "store/error.h"
+#include "store/memtable.h"
+
+namespace strata {
+
+// What a store belongs to, and from where on it answers. In the manifest.
+struct StoreIdentity {
+  std::uint64_t system_identifier = 0;
+  std::uint32_t timeline = 0;
+};
+
+// Where history begins. Versions are complete for every LSN >= lsn; `time` is the earliest moment that may be asked
+// for (microseconds since 2000-01-01 UTC). lsn == kInvalidLsn: there is no baseline yet.
+struct Horizon {
+  Lsn lsn = kInvalidLsn;
+  std::int64_t time = 0;
+};
+
+struct LayerInfo {
+  std::string name;  // file name
+  int level = 0;     // 0: flushed memtable; 1: merged
+  bool image = false;  // true: at most one version of a key, all of them bases
+  Key first_key, last_key;
+  LsnRange lsns;
+  std::uint64_t bytes = 0;    // on disk
+  std::uint64_t entries = 0;
+};
+
+struct StoreOptions {
+  int compression_level = 1;
+  std::size_t value_block_bytes = 64 * 1024;
+  std::size_t index_block_bytes = 16 * 1024;
+  std::uint64_t max_layer_bytes = std::uint64_t{1} << 30;  // of a baseline's image layers
+};
+
+// One per store directory at a time. Not thread-safe.
+class Writer {
+ public:
+  // Creates the directory with an empty manifest. Throws kInvalid when there is a store already.
+  static void create_store(Env& env, const std::string& directory, const StoreIdentity& identity);
+  [[nodiscard]] static bool store_exists(Env& env, const std::string& directory);
+
+  // Opens: replays the manifest, drops what a crash left half-written, removes files that it does not name, and
+  // publishes the layer set in `shared`. `shared` must be freshly created or hold what an earlier Writer left there
+  // (a worker that died): its arenas are emptied.
+  Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options = {});
+  ~Writer();
+
+  [[nodiscard]] const StoreIdentity& identity() const;
+  [[nodiscard]] Horizon horizon() const;
+  // Every version with LSN <= flushed_lsn() is in layer files: ingest resumes at the record that begins there.
+  // After a baseline and before the first flush this is the baseline's start.
+  [[nodiscard]] Lsn flushed_lsn() const;
+
+  // Adds the versions of one WAL record that ends at `end` (all of them have lsn == end), in any order; two versions
+  // of one key at one LSN apply in the order given. They are readable once visible_lsn() is raised with publish(). When
+  // there is no room, the memtable is published and flushed first (everything before this record). A record too large for
+  // an empty arena is published and written to a layer of its own at once: one call must bring all of such a record.
+  // REQUIRES: `end` is not lower than in any call before, and above visible_lsn(); no baseline is being taken. When it throws, nothing was
+  // added, and the same call may be tried again.
+  void put(std::span<const Entry> entries, Lsn end);
+  // Makes everything up to `end` visible to readers. REQUIRES: end is a record boundary.
+  void publish(Lsn end);
+  // Writes the memtable to an L0 layer and names it in the manifest, durably. flushed_lsn() becomes visible_lsn(); what
+  // was put but not published stays in the memtable. When it throws, nothing is lost, and it may be called again.
+  void flush();
+
+  // The baseline: images in key order, written to image layers at `lsn` (each entry's lsn is `lsn`).
+  // Nothing is visible before finish_baseline; a store that has a baseline refuses another. When a call throws anything
+  // but kInvalid, the baseline is abandoned and has to begin anew.
+  void begin_baseline(Lsn lsn);  // REQUIRES: nothing was ever put or published
+  void add_baseline(const Entry& entry);  // REQUIRES: keys strictly ascending
+  [[nodiscard]] std::uint64_t baseline_bytes() const;
+  void finish_baseline(const Horizon& horizon);
+
+  [[nodiscard]] std::vector<LayerInfo> layers() const;
+
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The versions of one key that rebuild its state at an LSN: chain[0] is the base unless none was found, then the newer
+// ones, oldest first.
+using Chain = std::vector<Version>;
+
+struct ReaderOptions {
+  // Decoded blocks that are kept. What stands at the ends of open layers (top index, filter) comes on top of it.
+  std::size_t cache_bytes = std::size_t{32} << 20;
+};
+
+// Not thread-safe; any number of processes at once. A visitor may call the same Reader again.
+class Reader {
+ public:
+  // `shared` may be null: then only layer files are read (tools), as the manifest names them now.
+  // Takes one of SharedStore::kReaderSlots until destroyed, so that no file goes away while it is used: a process that
+  // ends must have destroyed its Reader. When none is free the Reader works, but keeps nothing between calls.
+  Reader(Env& env, std::string directory, SharedStore* shared, ReaderOptions options = {});
+  ~Reader();
+
+  [[nodiscard]] Horizon horizon();
+  [[nodiscard]] StoreIdentity identity();
+  [[nodiscard]] std::vector<LayerInfo> layers();
+
+  // The chain of `key` at `at` (inclusive: version LSNs <= at), not looking at versions with LSN <= floor. Empty when
+  // there is no version in (floor, at]. Without a base, all versions in the range (the caller knows what precedes
+  // them).
+  [[nodiscard]] Chain chain(const Key& key, Lsn at, Lsn floor = kInvalidLsn);
+
+  // The same for many keys in ascending order, planned over all layers before any value is read; each value block is decoded once.
+  // `visit(i, chain)` is called for i = 0 .. keys.size() - 1 in order.
+  void chains(std::span<const Key> keys, Lsn at, Lsn floor, const std::function<void(std::size_t, Chain&&)>& visit);
+
+  // The newest version of `key` at `at`, if any in (floor, at].
+  [[nodiscard]] std::optional<Version> newest(const Key& key, Lsn at, Lsn floor = kInvalidLsn);
+
+  // The lowest key in [first, last] that has a version with LSN <= at, and its newest such version.
+  [[nodiscard]] std::optional<std::pair<Key, Version>> first_in(const Key& first, const Key& last, Lsn at);
+
+  // All keys in [first, last] that have a version with LSN <= at, ascending, each with its newest such version, until
+  // visit returns false.
+  void scan(const Key& first, const Key& last, Lsn at, const std::function<bool(const Key&, const Version&)>& visit);
+
+  // All versions of `key` with LSN in (floor, at], newest first, past bases too, until visit returns false.
+  void history(const Key& key, Lsn at, Lsn floor, const std::function<bool(const Version&)>& visit);
+
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace strata

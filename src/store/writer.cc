@@ -1,0 +1,243 @@
+// The Writer's memtable side: put, publish, flush. baseline_writer.h has the other one.
+#include <algorithm>
+#include <tuple>
+
+#include "store/baseline_writer.h"
+#include "store/layer_catalog.h"
+#include "store/layer_writer.h"
+#include "store/store.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+constexpr int kFlushedLevel = 0;
+
+[[noreturn]] void throw_invalid(const char* message) { throw StoreError(ErrorKind::kInvalid, message); }
+
+struct SequencedEntry {
+  Entry entry;
+  std::uint32_t sequence;
+};
+
+// Writes a layer and its directory entry. A file that could not be completed is taken away again.
+template <class AddAll>
+Layer write_layer(Env& env, LayerCatalog& catalog, LsnRange lsns, const StoreOptions& options, AddAll&& add_all) {
+  LayerWriter writer(env, catalog.directory(), catalog.take_number(), false, kFlushedLevel, lsns, options);
+  try {
+    add_all(writer);
+    Layer layer = writer.finish();
+    env.sync_directory(catalog.directory());
+    return layer;
+  } catch (const StoreError&) {
+    try {
+      env.remove(catalog.directory() + "/" + writer.name());
+    } catch (const StoreError&) {
+      // The next opening removes it.
+    }
+    throw;
+  }
+}
+
+}  // namespace
+
+struct Writer::Impl {
+  Impl(Env& env_in, std::string directory, SharedStore& shared_in, const StoreOptions& options_in)
+      : env(env_in), shared(shared_in), options(options_in), catalog(env, std::move(directory), shared) {
+    shared.restart(catalog.state().flushed);
+    shared.open_arena(active);
+    last_end = boundary = catalog.state().flushed;
+    catalog.collect_garbage();
+  }
+
+  [[nodiscard]] bool has_room(std::span<const Entry> entries) const {
+    std::size_t bytes = 0;
+    for (const Entry& entry : entries) bytes += Memtable::space_for(entry.value.size());
+    return bytes <= shared.arena(active).free_bytes();
+  }
+
+  void switch_arena(Lsn above);
+  void flush();
+  void put_past_memtable(std::span<const Entry> entries, Lsn end);
+  void abandon_baseline() {
+    baseline->remove_files();
+    baseline.reset();
+  }
+
+  Env& env;
+  SharedStore& shared;
+  StoreOptions options;
+  LayerCatalog catalog;
+  int active = 0;              // the arena that is filled
+  Lsn last_end = kInvalidLsn;  // of the record put last
+  Lsn boundary = kInvalidLsn;  // everything up to it was put: the end of the record before that one
+  std::uint32_t sequence = 0;  // of the next version with LSN last_end
+  std::unique_ptr<BaselineWriter> baseline;
+};
+
+// Goes on in the other arena with what has an LSN above `above`. REQUIRES: the layers have the rest, and no reader may see
+// what is moved.
+void Writer::Impl::switch_arena(Lsn above) {
+  const int other = 1 - active;
+  Memtable& to = shared.open_arena(other);
+  Memtable::Cursor from(shared.arena(active));
+  for (from.seek_first(); from.valid(); from.next()) {
+    if (from.lsn() > above) to.add_copy(from);
+  }
+  shared.close_arena(active);
+  active = other;
+}
+
+void Writer::Impl::flush() {
+  const Lsn upto = shared.visible_lsn();
+  const Memtable& table = shared.arena(active);
+  LsnRange lsns;
+  Memtable::Cursor cursor(table);
+  for (cursor.seek_first(); cursor.valid(); cursor.next()) {
+    const Lsn lsn = cursor.lsn();
+    if (lsn > upto) continue;
+    if (lsns.empty()) lsns = {.begin = lsn, .end = lsn + 1};
+    lsns = {.begin = std::min(lsns.begin, lsn), .end = std::max(lsns.end, lsn + 1)};
+  }
+  if (lsns.empty() && upto == catalog.state().flushed) return;
+
+  ManifestEdit edit;
+  edit.flushed = upto;
+  if (!lsns.empty()) {
+    edit.added.push_back(write_layer(env, catalog, lsns, options, [&](LayerWriter& layer) {
+      for (cursor.seek_first(); cursor.valid(); cursor.next()) {
+        if (cursor.lsn() <= upto) layer.add(cursor.entry(), cursor.sequence());
+      }
+    }));
+  }
+  catalog.apply(std::move(edit));
+  if (!lsns.empty()) switch_arena(upto);
+  catalog.collect_garbage();
+}
+
+// A record that is too large for an arena becomes a layer of its own. Everything before it is flushed; the arena holds
+// at most what was put of the same record before.
+void Writer::Impl::put_past_memtable(std::span<const Entry> entries, Lsn end) {
+  std::vector<SequencedEntry> all;
+  Memtable::Cursor cursor(shared.arena(active));
+  for (cursor.seek_first(); cursor.valid(); cursor.next()) {
+    all.push_back({.entry = cursor.entry(), .sequence = cursor.sequence()});
+  }
+  std::uint32_t next = sequence;
+  for (const Entry& entry : entries) all.push_back({.entry = entry, .sequence = next++});
+  std::sort(all.begin(), all.end(), [](const SequencedEntry& a, const SequencedEntry& b) {
+    return std::tie(a.entry.key, b.sequence) < std::tie(b.entry.key, a.sequence);
+  });
+
+  ManifestEdit edit;
+  edit.flushed = end;
+  edit.added.push_back(write_layer(env, catalog, {.begin = end, .end = end + 1}, options, [&](LayerWriter& layer) {
+    for (const SequencedEntry& one : all) layer.add(one.entry, one.sequence);
+  }));
+  catalog.apply(std::move(edit));
+  shared.set_visible_lsn(end);
+  switch_arena(end);
+}
+
+void Writer::create_store(Env& env, const std::string& directory, const StoreIdentity& identity) {
+  LayerCatalog::create(env, directory, identity);
+}
+
+bool Writer::store_exists(Env& env, const std::string& directory) { return LayerCatalog::exists(env, directory); }
+
+Writer::Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options)
+    : impl_(std::make_unique<Impl>(env, std::move(directory), shared, options)) {}
+
+Writer::~Writer() = default;
+
+const StoreIdentity& Writer::identity() const { return impl_->catalog.state().identity; }
+Horizon Writer::horizon() const { return impl_->catalog.state().horizon; }
+Lsn Writer::flushed_lsn() const { return impl_->catalog.state().flushed; }
+
+std::vector<LayerInfo> Writer::layers() const {
+  std::vector<LayerInfo> result;
+  for (const auto& [number, layer] : impl_->catalog.state().layers) result.push_back(layer.info);
+  return result;
+}
+
+void Writer::put(std::span<const Entry> entries, Lsn end) {
+  Impl& impl = *impl_;
+  if (impl.baseline != nullptr) throw_invalid("put() while a baseline is being taken");
+  if (end < impl.last_end || end <= impl.shared.visible_lsn()) throw_invalid("put() of a record that is past");
+  for (const Entry& entry : entries) {
+    if (entry.lsn != end) throw_invalid("put() of a version with an LSN that is not the record's");
+    if (entry.value.size() > kMaxValueBytes) throw_invalid("put() of a value that is too long");
+  }
+  const bool same_record = end == impl.last_end;
+  if (!impl.has_room(entries)) {
+    publish(std::max(same_record ? impl.boundary : impl.last_end, impl.shared.visible_lsn()));
+    impl.flush();
+  }
+  if (!same_record) {
+    impl.boundary = impl.last_end;
+    impl.last_end = end;
+    impl.sequence = 0;
+  }
+  if (!impl.has_room(entries)) {
+    impl.put_past_memtable(entries, end);
+    return;
+  }
+  for (const Entry& entry : entries) impl.shared.arena(impl.active).add(entry, impl.sequence++);
+}
+
+void Writer::publish(Lsn end) {
+  if (end < impl_->shared.visible_lsn()) throw_invalid("publish() of an LSN that is past");
+  impl_->shared.set_visible_lsn(end);
+}
+
+void Writer::flush() {
+  if (impl_->baseline != nullptr) throw_invalid("flush() while a baseline is being taken");
+  impl_->flush();
+}
+
+void Writer::begin_baseline(Lsn lsn) {
+  Impl& impl = *impl_;
+  if (impl.baseline != nullptr) throw_invalid("a baseline is being taken already");
+  if (impl.catalog.state().horizon.lsn != kInvalidLsn) throw_invalid("the store has a baseline already");
+  if (impl.last_end != kInvalidLsn || impl.shared.visible_lsn() != kInvalidLsn) {
+    throw_invalid("begin_baseline() after put()");
+  }
+  if (lsn == kInvalidLsn) throw_invalid("begin_baseline() without an LSN");
+  impl.baseline = std::make_unique<BaselineWriter>(impl.env, impl.catalog, lsn, impl.options);
+}
+
+void Writer::add_baseline(const Entry& entry) {
+  if (impl_->baseline == nullptr) throw_invalid("add_baseline() without begin_baseline()");
+  try {
+    impl_->baseline->add(entry);
+  } catch (const StoreError& error) {
+    if (error.kind() != ErrorKind::kInvalid) impl_->abandon_baseline();
+    throw;
+  }
+}
+
+std::uint64_t Writer::baseline_bytes() const { return impl_->baseline == nullptr ? 0 : impl_->baseline->bytes(); }
+
+void Writer::finish_baseline(const Horizon& horizon) {
+  Impl& impl = *impl_;
+  if (impl.baseline == nullptr) throw_invalid("finish_baseline() without begin_baseline()");
+  if (horizon.lsn < impl.baseline->lsn()) throw_invalid("a horizon before its baseline");
+  const Lsn lsn = impl.baseline->lsn();
+  ManifestEdit edit;
+  edit.horizon = horizon;
+  edit.flushed = lsn;
+  try {
+    edit.added = impl.baseline->finish();
+  } catch (const StoreError&) {
+    impl.abandon_baseline();
+    throw;
+  }
+  // From here on the files are the catalog's, even when this throws.
+  impl.baseline.reset();
+  impl.catalog.apply(std::move(edit));
+  impl.last_end = impl.boundary = lsn;
+  impl.shared.set_visible_lsn(lsn);
+}
+
+}  // namespace strata

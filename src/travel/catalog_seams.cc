@@ -1,0 +1,106 @@
+// Relation maps in the past, and what else the catalogs need: recovery's answer to "may I write?", no statistics.
+extern "C" {
+#include "seams_includes.h"
+
+#include "catalog/pg_tablespace.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/rel.h"
+
+#include "seams.h"
+}
+
+#include "pg/lsn_format.h"
+#include "travel/history.h"
+#include "travel/relation_map.h"
+#include "travel/session.h"
+
+namespace strata::travel {
+
+namespace {
+
+constexpr int kMaxMappings = 64;
+
+// The layout of pg_filenode.map.
+struct MapFile {
+  int32 magic;
+  int32 count;
+  struct {
+    Oid relation;
+    RelFileNumber filenumber;
+  } mappings[kMaxMappings];
+  pg_crc32c crc;
+};
+
+struct CachedMap {
+  XLogRecPtr lsn = InvalidXLogRecPtr;
+  Oid tablespace = InvalidOid;
+  MapFile file;
+};
+
+CachedMap shared_map;
+CachedMap local_map;
+
+const MapFile& map_at(bool shared, XLogRecPtr at, Oid tablespace) {
+  CachedMap& cached = shared ? shared_map : local_map;
+  if (shared) tablespace = GLOBALTABLESPACE_OID;
+  if (cached.lsn != at || cached.tablespace != tablespace) {
+    cached.lsn = InvalidXLogRecPtr;
+    const Oid database = shared ? InvalidOid : MyDatabaseId;
+    if (!read_relation_map_at(tablespace, database, at, &cached.file, sizeof(cached.file)) || cached.file.count < 0 ||
+        cached.file.count > kMaxMappings) {
+      ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                      errmsg("there is no relation map of database %u in tablespace %u at LSN %X/%X", database,
+                             tablespace, LSN_FORMAT_ARGS(at))));
+    }
+    cached.lsn = at;
+    cached.tablespace = tablespace;
+  }
+  return cached.file;
+}
+
+RelFileNumber relation_map_oid_to_filenumber(Oid relation, bool shared) {
+  return mapped_filenumber_at(relation, shared, current_moment().lsn, MyDatabaseTableSpace);
+}
+
+Oid relation_map_filenumber_to_oid(RelFileNumber filenumber, bool shared) {
+  const MapFile& map = map_at(shared, current_moment().lsn, MyDatabaseTableSpace);
+  for (int i = 0; i < map.count; i++) {
+    if (map.mappings[i].filenumber == filenumber) return map.mappings[i].relation;
+  }
+  return InvalidOid;
+}
+
+bool recovery_in_progress() { return true; }
+bool xlog_insert_allowed() { return false; }
+
+// Relations of the past may be gone: counting their scans would leave entries that nothing ever drops.
+void init_no_statistics(Relation relation) {
+  relation->pgstat_enabled = false;
+  relation->pgstat_info = nullptr;
+}
+
+}  // namespace
+
+RelFileNumber mapped_filenumber_at(Oid relation, bool shared, XLogRecPtr at, Oid tablespace) {
+  const MapFile& map = map_at(shared, at, tablespace);
+  for (int i = 0; i < map.count; i++) {
+    if (map.mappings[i].relation == relation) return map.mappings[i].filenumber;
+  }
+  return InvalidRelFileNumber;
+}
+
+void install_catalog_seams(bool travel) {
+  strata_seams.RelationMapOidToFilenumber = travel ? relation_map_oid_to_filenumber : nullptr;
+  strata_seams.RelationMapFilenumberToOid = travel ? relation_map_filenumber_to_oid : nullptr;
+  strata_seams.RecoveryInProgress = travel ? recovery_in_progress : nullptr;
+  strata_seams.XLogInsertAllowed = travel ? xlog_insert_allowed : nullptr;
+  strata_seams.pgstat_init_relation = travel ? init_no_statistics : nullptr;
+}
+
+void forget_catalog_caches() {
+  shared_map.lsn = InvalidXLogRecPtr;
+  local_map.lsn = InvalidXLogRecPtr;
+}
+
+}  // namespace strata::travel

@@ -1,0 +1,20 @@
+// Facts about the session's database that a switch needs before it can read any catalog in the past.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+}
+
+namespace strata::travel {
+
+// The tablespace of a database at an LSN, read from pg_database as it was. Raises an ERROR
+// (ERRCODE_UNDEFINED_DATABASE) if the database did not exist.
+Oid database_tablespace_at(Oid database, XLogRecPtr at);
+
+// Whether this session has temporary tables. Reads the present's catalogs, or the past's while travelling (where there
+// are none).
+bool session_has_temporary_tables();
+
+}  // namespace strata::travel

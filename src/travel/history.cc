@@ -1,0 +1,270 @@
+#include "travel/history.h"
+
+#include <cstring>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pg/guard.h"
+#include "pg/shared_state.h"
+#include "redo/redo.h"
+#include "store/store.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "storage/bufpage.h"
+}
+
+namespace strata::travel {
+
+namespace {
+
+// Below this depth of databases copied from databases a store is taken for broken.
+constexpr int kMaxCopies = 64;
+constexpr std::uint32_t kMaxOid = 0xFFFFFFFF;
+constexpr std::uint8_t kMaxFork = 0xFF;
+
+Key relation_key(KeyKind kind, const RelFileLocator& locator, ForkNumber fork, BlockNumber block = 0) {
+  return Key{kind, locator.spcOid, locator.dbOid, locator.relNumber, static_cast<std::uint8_t>(fork), block};
+}
+
+// What a database's directory was at an LSN.
+struct DatabaseState {
+  XLogRecPtr since = InvalidXLogRecPtr;  // created, copied or dropped at; nothing older belongs to it
+  bool copied = false;
+  Oid source_tablespace = InvalidOid;
+  Oid source_database = InvalidOid;
+};
+
+std::uint32_t read_u32(const std::string& value, std::size_t offset) {
+  if (value.size() < offset + sizeof(std::uint32_t)) {
+    throw StoreError(ErrorKind::kCorrupt, "a value in the store is too short: " + std::to_string(value.size()) + " bytes");
+  }
+  std::uint32_t result = 0;
+  std::memcpy(&result, value.data() + offset, sizeof(result));
+  return result;
+}
+
+DatabaseState database_state(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at) {
+  DatabaseState state;
+  const auto version = reader.newest(Key{KeyKind::kDatabase, tablespace, database, 0, 0, 0}, at);
+  if (!version) return state;
+  state.since = version->lsn;
+  if (!version->value.empty()) {
+    state.copied = true;
+    state.source_tablespace = read_u32(version->value, 0);
+    state.source_database = read_u32(version->value, sizeof(std::uint32_t));
+  }
+  return state;
+}
+
+RelFileLocator in_source(const RelFileLocator& locator, const DatabaseState& state) {
+  return RelFileLocator{state.source_tablespace, state.source_database, locator.relNumber};
+}
+
+[[noreturn]] void throw_too_many_copies() {
+  throw StoreError(ErrorKind::kCorrupt, "databases in the store are copies of each other without end");
+}
+
+BlockNumber fork_blocks(Reader& reader, RelFileLocator locator, ForkNumber fork, XLogRecPtr at) {
+  for (int depth = 0; depth < kMaxCopies; depth++) {
+    const DatabaseState state = database_state(reader, locator.spcOid, locator.dbOid, at);
+    const auto size = reader.newest(relation_key(KeyKind::kRelationSize, locator, fork), at, state.since);
+    if (size) return size->value.empty() ? InvalidBlockNumber : read_u32(size->value, 0);
+    if (!state.copied) return InvalidBlockNumber;
+    locator = in_source(locator, state);
+    at = state.since;
+  }
+  throw_too_many_copies();
+}
+
+// Truncations and drops of a fork, newest first.
+struct Reset {
+  XLogRecPtr lsn;
+  BlockNumber surviving_blocks;
+};
+
+std::vector<Reset> fork_resets(Reader& reader, const RelFileLocator& locator, ForkNumber fork, XLogRecPtr at,
+                               XLogRecPtr since) {
+  std::vector<Reset> resets;
+  reader.history(relation_key(KeyKind::kRelationReset, locator, fork), at, since, [&](const Version& version) {
+    resets.push_back(Reset{version.lsn, read_u32(version.value, 0)});
+    return true;
+  });
+  return resets;
+}
+
+XLogRecPtr floor_of(const std::vector<Reset>& resets, BlockNumber block, XLogRecPtr since) {
+  for (const Reset& reset : resets) {
+    if (reset.surviving_blocks <= block) return reset.lsn;
+  }
+  return since;
+}
+
+bool has_base(const Chain& chain) { return !chain.empty() && chain.front().base; }
+
+// The chains of blocks first .. first + count - 1. A chain whose base lies in the database that this one was copied
+// from starts with what that one had.
+std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, ForkNumber fork, BlockNumber first,
+                                int count, XLogRecPtr at, int depth = 0) {
+  if (depth == kMaxCopies) throw_too_many_copies();
+  const DatabaseState state = database_state(reader, locator.spcOid, locator.dbOid, at);
+  const std::vector<Reset> resets = fork_resets(reader, locator, fork, at, state.since);
+
+  std::vector<Chain> chains(static_cast<std::size_t>(count));
+  std::vector<Key> keys;
+  int done = 0;
+  while (done < count) {
+    const XLogRecPtr floor = floor_of(resets, first + static_cast<BlockNumber>(done), state.since);
+    keys.clear();
+    int end = done;
+    while (end < count && floor_of(resets, first + static_cast<BlockNumber>(end), state.since) == floor) {
+      keys.push_back(relation_key(KeyKind::kPage, locator, fork, first + static_cast<BlockNumber>(end)));
+      end++;
+    }
+    reader.chains(keys, at, floor, [&](std::size_t i, Chain&& chain) {
+      chains[static_cast<std::size_t>(done) + i] = std::move(chain);
+    });
+    if (state.copied && floor == state.since) {
+      const RelFileLocator source = in_source(locator, state);
+      for (int i = done; i < end; i++) {
+        Chain& chain = chains[static_cast<std::size_t>(i)];
+        if (has_base(chain)) continue;
+        Chain older =
+            std::move(block_chains(reader, source, fork, first + static_cast<BlockNumber>(i), 1, state.since, depth + 1)[0]);
+        older.insert(older.end(), std::make_move_iterator(chain.begin()), std::make_move_iterator(chain.end()));
+        chain = std::move(older);
+      }
+    }
+    done = end;
+  }
+  return chains;
+}
+
+void check_chain(const Key& key, const Chain& chain) {
+  if (chain.empty() || has_base(chain) || chain.front().type != EntryType::kRecord) return;
+  throw StoreError(ErrorKind::kCorrupt, "the history of block " + std::to_string(key.block) + " of relation " +
+                                            std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
+                                            std::to_string(key.relation) + " has changes but no page to apply them to");
+}
+
+}  // namespace
+
+BlockNumber nblocks_at(const RelFileLocator& locator, ForkNumber fork, XLogRecPtr at) {
+  if (fork == FSM_FORKNUM) return InvalidBlockNumber;
+  Reader& reader = pg::store_reader();
+  BlockNumber blocks = InvalidBlockNumber;
+  pg::guarded([&] { blocks = fork_blocks(reader, locator, fork, at); });
+  return blocks;
+}
+
+void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, int count, XLogRecPtr at,
+                   char** pages) {
+  Reader& reader = pg::store_reader();
+  const bool checksums = DataChecksumsEnabled();
+  pg::guarded([&] {
+    const std::vector<Chain> chains = block_chains(reader, locator, fork, first, count, at);
+    for (int i = 0; i < count; i++) {
+      const BlockNumber block = first + static_cast<BlockNumber>(i);
+      const Chain& chain = chains[static_cast<std::size_t>(i)];
+      const Key key = relation_key(KeyKind::kPage, locator, fork, block);
+      check_chain(key, chain);
+      if (chain.empty()) {
+        std::memset(pages[i], 0, BLCKSZ);
+      } else {
+        pg::caught([&] { redo::rebuild_page(key, chain, pages[i]); });
+      }
+      if (checksums) PageSetChecksumInplace(pages[i], block);
+    }
+  });
+}
+
+void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page) {
+  Reader& reader = pg::store_reader();
+  const Key key{KeyKind::kCommitLog, 0, 0, 0, 0, pageno};
+  pg::guarded([&] {
+    const Chain chain = reader.chain(key, at);
+    pg::caught([&] { redo::rebuild_commit_log_page(key, chain, page); });
+  });
+}
+
+bool read_relation_map_at(Oid tablespace, Oid database, XLogRecPtr at, void* map, Size size) {
+  Reader& reader = pg::store_reader();
+  bool found = false;
+  pg::guarded([&] {
+    const DatabaseState state = database_state(reader, tablespace, database, at);
+    // A copied database's map is written at the LSN of the copy itself.
+    const XLogRecPtr floor = state.since == InvalidXLogRecPtr ? InvalidXLogRecPtr : state.since - 1;
+    const auto version = reader.newest(Key{KeyKind::kRelationMap, tablespace, database, 0, 0, 0}, at, floor);
+    if (!version) return;
+    if (version->value.size() != size) throw StoreError(ErrorKind::kCorrupt, "a relation map in the store has a wrong size");
+    std::memcpy(map, version->value.data(), size);
+    found = true;
+  });
+  return found;
+}
+
+namespace {
+
+// Adds up the relations of one directory. A relation that a copied database has from its source counts where the copy
+// has not changed its size itself.
+void add_directory(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at, std::map<std::pair<Oid, int>, std::uint64_t>& forks,
+                   int depth) {
+  if (depth == kMaxCopies) throw_too_many_copies();
+  const DatabaseState state = database_state(reader, tablespace, database, at);
+  if (state.copied) add_directory(reader, state.source_tablespace, state.source_database, state.since, forks, depth + 1);
+  const Key first{KeyKind::kRelationSize, tablespace, database, 0, 0, 0};
+  const Key last{KeyKind::kRelationSize, tablespace, database, kMaxOid, kMaxFork, 0};
+  reader.scan(first, last, at, [&](const Key& key, const Version& version) {
+    if (version.lsn > state.since) {
+      forks[{key.relation, key.fork}] = version.value.empty() ? 0 : read_u32(version.value, 0);
+    }
+    return true;
+  });
+}
+
+// Directories of relations that there ever were, up to `at`, that match.
+std::set<std::pair<Oid, Oid>> directories(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at) {
+  std::set<std::pair<Oid, Oid>> found;
+  for (const KeyKind kind : {KeyKind::kRelationMap, KeyKind::kDatabase, KeyKind::kRelationSize}) {
+    const Key first{kind, tablespace, 0, 0, 0, 0};
+    const Key last{kind, tablespace != InvalidOid ? tablespace : kMaxOid, kMaxOid, kMaxOid, kMaxFork, 0};
+    reader.scan(first, last, at, [&](const Key& key, const Version&) {
+      if (database == InvalidOid || key.database == database) found.emplace(key.tablespace, key.database);
+      return true;
+    });
+  }
+  return found;
+}
+
+}  // namespace
+
+int64 directory_bytes_at(Oid tablespace, Oid database, XLogRecPtr at) {
+  Reader& reader = pg::store_reader();
+  std::uint64_t blocks = 0;
+  pg::guarded([&] {
+    for (const auto& [directory_tablespace, directory_database] : directories(reader, tablespace, database, at)) {
+      std::map<std::pair<Oid, int>, std::uint64_t> forks;
+      add_directory(reader, directory_tablespace, directory_database, at, forks, 0);
+      for (const auto& [fork, size] : forks) blocks += size;
+    }
+  });
+  return static_cast<int64>(blocks * BLCKSZ);
+}
+
+FullTransactionId next_xid_at(XLogRecPtr at) {
+  Reader& reader = pg::store_reader();
+  std::uint64_t next = 0;
+  pg::guarded([&] {
+    const auto version = reader.newest(Key{KeyKind::kNextXid, 0, 0, 0, 0, 0}, at);
+    if (!version || version->value.size() != sizeof(next)) {
+      throw StoreError(ErrorKind::kCorrupt, "the store does not know the next transaction id");
+    }
+    std::memcpy(&next, version->value.data(), sizeof(next));
+  });
+  return FullTransactionIdFromU64(next);
+}
+
+}  // namespace strata::travel

@@ -1,0 +1,43 @@
+// The cluster's files as they were at an LSN: which relations exist, how long they are, what their blocks hold.
+//
+// Every function reads the store of this process, waits for nothing, and raises an ERROR (never a wrong page) where
+// the store cannot answer. `at` is inclusive: versions whose record ends at or before it.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xlogdefs.h"
+#include "common/relpath.h"
+#include "datatype/timestamp.h"
+#include "storage/block.h"
+#include "storage/relfilelocator.h"
+}
+
+namespace strata::travel {
+
+// The number of blocks of a fork, or InvalidBlockNumber if the fork did not exist. The free space map is not kept and
+// never exists.
+BlockNumber nblocks_at(const RelFileLocator& locator, ForkNumber fork, XLogRecPtr at);
+
+// Rebuilds blocks first .. first + count - 1 into pages[i], BLCKSZ bytes each, with valid checksums. A block inside the
+// fork that was never written is all zeroes, as in a relation that was extended. REQUIRES: the blocks are inside the
+// fork at `at`.
+void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, int count, XLogRecPtr at,
+                   char** pages);
+
+// The bytes of a commit-log page (8192); zeroes where nothing is known.
+void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page);
+
+// A relation map file's bytes into `map` (`size` as PostgreSQL's file). tablespace and database as in key.h.
+// Returns false when that database did not exist.
+bool read_relation_map_at(Oid tablespace, Oid database, XLogRecPtr at, void* map, Size size);
+
+// Bytes of all relations in a tablespace (every one if InvalidOid) that belong to a database (any if InvalidOid).
+int64 directory_bytes_at(Oid tablespace, Oid database, XLogRecPtr at);
+
+// The next transaction id as recovery to `at` would leave it.
+FullTransactionId next_xid_at(XLogRecPtr at);
+
+}  // namespace strata::travel

@@ -1,0 +1,142 @@
+#include "travel/moment.h"
+
+extern "C" {
+#include "miscadmin.h"
+#include "access/twophase.h"
+#include "storage/proc.h"
+#include "storage/spin.h"
+}
+
+#include <new>
+
+namespace strata::travel {
+
+namespace {
+
+// Pairs in use or remembered at once. A session uses one for each tablespace that it touches.
+constexpr int kPairs = 8192;
+constexpr Oid kVirtualTablespaces = 0x10000000;
+// Pairs that one process may hold: tablespaces that it touched at its one moment.
+constexpr int kHeldPairs = 256;
+
+struct Pair {
+  XLogRecPtr lsn;
+  Oid tablespace;
+  Oid virtual_tablespace;  // InvalidOid: free
+  uint32 holders;
+};
+
+struct MomentTable {
+  slock_t mutex;  // protects all pairs; held for one scan of the table
+  Oid next;       // counts numbers given out
+  int used;       // pairs[0 .. used - 1] have been used
+  int victim;     // where to look next for a pair that nobody holds
+  Pair pairs[kPairs];
+};
+
+struct Held {
+  XLogRecPtr lsn;
+  Oid tablespace;
+  Oid virtual_tablespace;
+  int index;
+};
+
+MomentTable* table = nullptr;
+Moment* moments = nullptr;  // one for each PGPROC
+Held held[kHeldPairs];
+int held_count = 0;
+
+// REQUIRES: the mutex is held.
+int find_or_claim(XLogRecPtr lsn, Oid tablespace) {
+  for (int i = 0; i < table->used; i++) {
+    const Pair& pair = table->pairs[i];
+    if (pair.lsn == lsn && pair.tablespace == tablespace && pair.virtual_tablespace != InvalidOid) return i;
+  }
+  int index = -1;
+  if (table->used < kPairs) {
+    index = table->used++;
+  } else {
+    for (int i = 0; i < kPairs && index < 0; i++) {
+      const int candidate = (table->victim + i) % kPairs;
+      if (table->pairs[candidate].holders == 0) index = candidate;
+    }
+    if (index < 0) return -1;
+    table->victim = (index + 1) % kPairs;
+  }
+  const Oid number = kFirstVirtualTablespace + table->next++ % kVirtualTablespaces;
+  table->pairs[index] = Pair{lsn, tablespace, number, 0};
+  return index;
+}
+
+int process_slots() { return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts; }
+
+}  // namespace
+
+std::size_t moment_table_bytes() {
+  return MAXALIGN(sizeof(MomentTable)) + sizeof(Moment) * static_cast<std::size_t>(process_slots());
+}
+
+void attach_moment_table(void* memory, bool initialize) {
+  table = static_cast<MomentTable*>(memory);
+  moments = reinterpret_cast<Moment*>(static_cast<char*>(memory) + MAXALIGN(sizeof(MomentTable)));
+  if (!initialize) return;
+  new (table) MomentTable{};
+  SpinLockInit(&table->mutex);
+  for (int i = 0; i < process_slots(); i++) new (&moments[i]) Moment{};
+}
+
+Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace) {
+  for (int i = 0; i < held_count; i++) {
+    if (held[i].tablespace == tablespace && held[i].lsn == lsn) return held[i].virtual_tablespace;
+  }
+  if (is_virtual_tablespace(tablespace)) {
+    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                    errmsg("tablespace OID %u is in the range that time travel uses", tablespace)));
+  }
+  int index = -1;
+  Oid number = InvalidOid;
+  if (held_count < kHeldPairs) {
+    SpinLockAcquire(&table->mutex);
+    index = find_or_claim(lsn, tablespace);
+    if (index >= 0) {
+      table->pairs[index].holders++;
+      number = table->pairs[index].virtual_tablespace;
+    }
+    SpinLockRelease(&table->mutex);
+  }
+  if (index < 0) {
+    ereport(ERROR,
+            (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("too many moments are being travelled to at once"),
+             errdetail("The server tells apart %d pairs of a moment and a tablespace, a session %d tablespaces.",
+                       kPairs, kHeldPairs),
+             errhint("Let sessions travel to the same moments, or end some of them.")));
+  }
+  held[held_count++] = Held{lsn, tablespace, number, index};
+  return number;
+}
+
+void release_virtual_tablespaces() {
+  if (held_count == 0) return;
+  SpinLockAcquire(&table->mutex);
+  for (int i = 0; i < held_count; i++) table->pairs[held[i].index].holders--;
+  SpinLockRelease(&table->mutex);
+  held_count = 0;
+}
+
+void resolve_virtual_tablespace(Oid virtual_tablespace, XLogRecPtr* lsn, Oid* tablespace) {
+  for (int i = 0; i < held_count; i++) {
+    if (held[i].virtual_tablespace == virtual_tablespace) {
+      *lsn = held[i].lsn;
+      *tablespace = held[i].tablespace;
+      return;
+    }
+  }
+  ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+                  errmsg_internal("virtual tablespace %u is not held by this process", virtual_tablespace)));
+}
+
+void publish_moment(const Moment& moment) { moments[MyProcNumber] = moment; }
+
+Moment published_moment(ProcNumber proc) { return moments[proc]; }
+
+}  // namespace strata::travel

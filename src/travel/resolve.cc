@@ -1,0 +1,130 @@
+#include "pg/lsn_format.h"
+#include "travel/resolve.h"
+
+#include <cstring>
+#include <optional>
+
+#include "pg/guard.h"
+#include "pg/shared_state.h"
+#include "store/store.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "utils/timestamp.h"
+}
+
+namespace strata::travel {
+
+namespace {
+
+constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+
+Key time_mark_key(std::uint64_t ordered_time) {
+  return Key{KeyKind::kTimeMark, static_cast<std::uint32_t>(ordered_time >> 32),
+             static_cast<std::uint32_t>(ordered_time), 0, 0, 0};
+}
+
+// The start of the first commit or abort record later than `time` among what ingest has seen.
+std::optional<XLogRecPtr> first_end_after(TimestampTz time) {
+  Reader& reader = pg::store_reader();
+  const Key first = time_mark_key((static_cast<std::uint64_t>(time) ^ kSignBit) + 1);
+  const Key last = time_mark_key(~std::uint64_t{0});
+  bool found = false;
+  XLogRecPtr lsn = InvalidXLogRecPtr;
+  pg::guarded([&] {
+    const auto mark = reader.first_in(first, last, kMaxLsn);
+    if (!mark) return;
+    if (mark->second.value.size() != sizeof(lsn)) throw StoreError(ErrorKind::kCorrupt, "a time mark has a wrong size");
+    std::memcpy(&lsn, mark->second.value.data(), sizeof(lsn));
+    found = true;
+  });
+  return found ? std::optional<XLogRecPtr>(lsn) : std::nullopt;
+}
+
+// What history can be reached; raises an ERROR when there is none.
+Horizon require_history() {
+  SpinLockAcquire(&pg::shared_state->mutex);
+  const Horizon horizon = pg::shared_state->horizon;
+  const pg::HistoryState state = pg::shared_state->state;
+  const uint64 done = pg::shared_state->baseline_blocks_done;
+  const uint64 total = pg::shared_state->baseline_blocks_total;
+  char error[pg::kErrorBytes];
+  char hint[pg::kErrorBytes];
+  strlcpy(error, pg::shared_state->error, sizeof(error));
+  strlcpy(hint, pg::shared_state->hint, sizeof(hint));
+  SpinLockRelease(&pg::shared_state->mutex);
+  if (horizon.lsn != kInvalidLsn) return horizon;
+  if (state == pg::HistoryState::kStopped) {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there is no history to travel in"),
+                    errdetail_internal("%s", error), hint[0] != '\0' ? errhint("%s", hint) : 0));
+  }
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has not begun yet"),
+           errdetail("The baseline is being taken: %llu of %llu blocks.", static_cast<unsigned long long>(done),
+                     static_cast<unsigned long long>(total)),
+           errhint("Any moment after the baseline is complete can be travelled to; strata.status() shows its progress.")));
+  pg_unreachable();
+}
+
+// timestamptz_to_str has one static buffer; an error message needs several.
+const char* printed(TimestampTz time) { return pstrdup(timestamptz_to_str(time)); }
+
+[[noreturn]] void raise_out_of_range(TimestampTz time, const char* reason, const Horizon& horizon) {
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("cannot travel to %s: %s", printed(time), reason),
+                  errdetail("Moments from %s to %s can be reached.", printed(horizon.time),
+                            printed(GetCurrentTimestamp()))));
+  pg_unreachable();
+}
+
+[[noreturn]] void raise_out_of_range(XLogRecPtr lsn, const char* reason, const Horizon& horizon, XLogRecPtr newest) {
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                  errmsg("cannot travel to LSN %X/%X: %s", LSN_FORMAT_ARGS(lsn), reason),
+                  errdetail("LSNs from %X/%X to %X/%X can be reached.", LSN_FORMAT_ARGS(horizon.lsn),
+                            LSN_FORMAT_ARGS(newest))));
+  pg_unreachable();
+}
+
+// A commit takes its timestamp before it inserts its record. Waits until every commit that may have taken one not later
+// than now has inserted it.
+void wait_for_commits_under_way() {
+  int count = 0;
+  VirtualTransactionId* commits = GetVirtualXIDsDelayingChkpt(&count, DELAY_CHKPT_START);
+  while (count > 0 && HaveVirtualXIDsDelayingChkpt(commits, count, DELAY_CHKPT_START)) {
+    CHECK_FOR_INTERRUPTS();
+    pg_usleep(1000);
+  }
+  pfree(commits);
+}
+
+}  // namespace
+
+XLogRecPtr resolve_time(TimestampTz time) {
+  const Horizon horizon = require_history();
+  if (time > GetCurrentTimestamp()) raise_out_of_range(time, "it is in the future", horizon);
+  if (time < horizon.time) raise_out_of_range(time, "history does not reach back that far", horizon);
+
+  std::optional<XLogRecPtr> lsn = first_end_after(time);
+  if (!lsn) {
+    wait_for_commits_under_way();
+    const XLogRecPtr newest = GetXLogInsertEndRecPtr();
+    pg::wait_for_visible(newest);
+    lsn = first_end_after(time);
+    if (!lsn) lsn = newest;
+  }
+  if (*lsn < horizon.lsn) raise_out_of_range(time, "history does not reach back that far", horizon);
+  return *lsn;
+}
+
+XLogRecPtr resolve_lsn(XLogRecPtr lsn) {
+  const Horizon horizon = require_history();
+  const XLogRecPtr newest = GetXLogInsertEndRecPtr();
+  if (lsn > newest) raise_out_of_range(lsn, "no WAL has been written there yet", horizon, newest);
+  if (lsn < horizon.lsn) raise_out_of_range(lsn, "history does not reach back that far", horizon, newest);
+  pg::wait_for_visible(lsn);
+  return lsn;
+}
+
+}  // namespace strata::travel

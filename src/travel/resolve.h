@@ -1,0 +1,21 @@
+// From a moment in time to an LSN, exactly as recovery_target_time does.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+}
+
+namespace strata::travel {
+
+// The LSN that stands for `time`: the state just before the first commit or abort record, in WAL order, whose timestamp
+// is later. Waits (cancellable) until ingest has seen everything that can decide it. Raises an ERROR
+// (ERRCODE_INVALID_PARAMETER_VALUE) for a time in the future or before the horizon, with the reachable range.
+XLogRecPtr resolve_time(TimestampTz time);
+
+// Checks that `lsn` can be travelled to, and waits until ingest has reached it. Returns it.
+XLogRecPtr resolve_lsn(XLogRecPtr lsn);
+
+}  // namespace strata::travel

@@ -1,0 +1,156 @@
+#include "travel/session.h"
+
+extern "C" {
+#include "seams_includes.h"
+
+#include "access/parallel.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/utility.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+
+#include "seams.h"
+}
+
+#include "pg/shared_state.h"
+#include "travel/settings.h"
+
+namespace strata::travel {
+
+namespace {
+
+Moment current;
+Moment requested;
+Oid present_database_tablespace = InvalidOid;
+bool present_read_only = false;
+bool exit_callback_registered = false;
+
+ExecutorStart_hook_type previous_executor_start = nullptr;
+ProcessUtility_hook_type previous_process_utility = nullptr;
+
+void leave_at_exit(int, Datum) { release_virtual_tablespaces(); }
+
+void install_travel_seams(bool travel) {
+  install_storage_seams(travel);
+  install_visibility_seams(travel);
+  install_catalog_seams(travel);
+  install_lock_seams(travel);
+  install_error_seams(travel);
+  install_size_functions(travel);
+}
+
+void switch_to(const Moment& moment) {
+  if (!exit_callback_registered) {
+    before_shmem_exit(leave_at_exit, 0);
+    exit_callback_registered = true;
+  }
+  if (current.is_present()) {
+    present_database_tablespace = MyDatabaseTableSpace;
+    present_read_only = XactReadOnly;
+  }
+  release_virtual_tablespaces();
+  forget_visibility_caches();
+  forget_catalog_caches();
+  current = moment;
+  publish_moment(moment);
+  MyDatabaseTableSpace = moment.is_present() ? present_database_tablespace : moment.database_tablespace;
+  install_travel_seams(!moment.is_present());
+  if (IsTransactionState()) XactReadOnly = moment.is_present() ? present_read_only : true;
+  InvalidateSystemCaches();
+}
+
+// A parallel worker goes where its leader is, once it is connected and before its transaction starts.
+void adopt_leaders_moment() {
+  if (!InitializingParallelWorker || !IsNormalProcessingMode()) return;
+  requested = published_moment(ParallelLeaderProcNumber);
+}
+
+void start_transaction_command() {
+  // A session that exits cleans up in the present.
+  if (proc_exit_inprogress) requested = Moment{};
+  adopt_leaders_moment();
+  if (requested != current && !IsTransactionOrTransactionBlock()) switch_to_requested();
+  strata_real_StartTransactionCommand();
+  if (requested != current) switch_to_requested();
+}
+
+[[noreturn]] void raise_pending_change() {
+  ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                  errmsg("the moment that the session travels to was changed after the transaction's first query"),
+                  errdetail("The change takes effect with the next transaction."),
+                  errhint("End this transaction before the next query.")));
+  pg_unreachable();
+}
+
+void executor_start(QueryDesc* query, int flags) {
+  if (requested != current) raise_pending_change();
+  if (previous_executor_start != nullptr) {
+    previous_executor_start(query, flags);
+  } else {
+    standard_ExecutorStart(query, flags);
+  }
+}
+
+bool may_run_with_pending_change(const Node* statement) {
+  switch (nodeTag(statement)) {
+    case T_TransactionStmt:
+    case T_VariableSetStmt:
+    case T_VariableShowStmt:
+    case T_DiscardStmt:
+    case T_DeallocateStmt:
+    case T_ClosePortalStmt:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void process_utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
+                     ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* destination,
+                     QueryCompletion* completion) {
+  const Node* statement = planned->utilityStmt;
+  if (requested != current && !may_run_with_pending_change(statement)) raise_pending_change();
+  if (travelling() && IsA(statement, AlterSystemStmt)) PreventCommandIfReadOnly("ALTER SYSTEM");
+  const bool sets = IsA(statement, VariableSetStmt) || IsA(statement, DiscardStmt);
+
+  if (previous_process_utility != nullptr) {
+    previous_process_utility(planned, text, read_only_tree, context, parameters, environment, destination, completion);
+  } else {
+    standard_ProcessUtility(planned, text, read_only_tree, context, parameters, environment, destination, completion);
+  }
+  // SET LOCAL, and SET before other statements of one query string, take effect at once.
+  if (sets && requested != current && context <= PROCESS_UTILITY_QUERY_NONATOMIC) switch_to_requested();
+}
+
+}  // namespace
+
+const Moment& current_moment() { return current; }
+const Moment& requested_moment() { return requested; }
+
+void request_moment(const Moment& moment) {
+  if (IsParallelWorker()) return;
+  requested = moment;
+}
+
+void switch_to_requested() {
+  if (IsTransactionOrTransactionBlock()) {
+    const bool before_first_query = IsTransactionState() && !FirstSnapshotSet && !IsSubTransaction();
+    if (!before_first_query) return;
+  }
+  if (MyDatabaseId == InvalidOid || !IsNormalProcessingMode()) return;
+  switch_to(requested);
+}
+
+void install_session_hooks() {
+  strata_seams.StartTransactionCommand = start_transaction_command;
+  previous_executor_start = ExecutorStart_hook;
+  ExecutorStart_hook = executor_start;
+  previous_process_utility = ProcessUtility_hook;
+  ProcessUtility_hook = process_utility;
+  install_permanent_storage_seams();
+}
+
+}  // namespace strata::travel

@@ -1,0 +1,41 @@
+// The session's place in time: where it is, where it is asked to be, and the switch between the two.
+#pragma once
+
+#include "travel/moment.h"
+
+namespace strata::travel {
+
+// Where this session is. Changed by switch_to_requested() only.
+const Moment& current_moment();
+inline bool travelling() { return !current_moment().is_present(); }
+
+// Where its settings ask it to be.
+const Moment& requested_moment();
+void request_moment(const Moment& moment);
+
+// Goes to the requested moment if this is a point where that is possible: outside a transaction, or inside one before
+// its first snapshot.
+void switch_to_requested();
+
+// How the current moment reads in messages: the text of the setting that asked for it.
+const char* describe_current_moment();
+
+// Installs the seams and hooks that every process needs. From _PG_init.
+void install_session_hooks();
+
+// The sets of seams that are in place only while the session travels.
+void install_storage_seams(bool travel);
+void install_visibility_seams(bool travel);
+void install_catalog_seams(bool travel);
+void install_lock_seams(bool travel);
+void install_error_seams(bool travel);
+void install_size_functions(bool travel);
+
+// Storage seams that every process needs: any of them may evict a historical page from shared buffers.
+void install_permanent_storage_seams();
+
+// Forget what was cached about the moment before.
+void forget_visibility_caches();
+void forget_catalog_caches();
+
+}  // namespace strata::travel

@@ -1,0 +1,92 @@
+#include "pg/lsn_format.h"
+#include "travel/transactions.h"
+
+#include <cstring>
+#include <vector>
+
+#include "pg/guard.h"
+#include "pg/shared_state.h"
+#include "travel/history.h"
+#include "travel/session.h"
+
+extern "C" {
+#include "access/transam.h"
+#include "utils/memutils.h"
+}
+
+namespace strata::travel {
+
+namespace {
+
+constexpr uint32 kXidsPerByte = 4;
+constexpr uint32 kXidsPerPage = BLCKSZ * kXidsPerByte;
+constexpr int kCachedPages = 32;
+
+// Commit-log pages at one LSN, direct-mapped by page number.
+struct CachedPage {
+  XLogRecPtr lsn;
+  uint32 pageno;
+  char* bytes;
+};
+CachedPage cached_pages[kCachedPages];
+
+const char* commit_log_page(uint32 pageno, XLogRecPtr at) {
+  CachedPage& cached = cached_pages[pageno % kCachedPages];
+  if (cached.bytes != nullptr && cached.lsn == at && cached.pageno == pageno) return cached.bytes;
+  if (cached.bytes == nullptr) {
+    cached.bytes = static_cast<char*>(MemoryContextAlloc(TopMemoryContext, BLCKSZ));
+  }
+  cached.lsn = InvalidXLogRecPtr;
+  read_commit_log_page_at(pageno, at, cached.bytes);
+  cached.lsn = at;
+  cached.pageno = pageno;
+  return cached.bytes;
+}
+
+struct StoredMember {
+  uint32 xid;
+  uint32 status;
+};
+
+}  // namespace
+
+XidStatus xid_status_at(TransactionId xid, XLogRecPtr at) {
+  const char* page = commit_log_page(xid / kXidsPerPage, at);
+  const uint32 index = xid % kXidsPerPage;
+  const auto byte = static_cast<unsigned char>(page[index / kXidsPerByte]);
+  return (byte >> (2 * (index % kXidsPerByte))) & 3;
+}
+
+bool xid_committed_at(TransactionId xid, XLogRecPtr at) {
+  if (!TransactionIdIsNormal(xid)) return xid == BootstrapTransactionId || xid == FrozenTransactionId;
+  return xid_status_at(xid, at) == TRANSACTION_STATUS_COMMITTED;
+}
+
+int multixact_members_at(MultiXactId multi, XLogRecPtr at, MultiXactMember** members) {
+  Reader& reader = pg::store_reader();
+  int count = -1;
+  StoredMember* stored = nullptr;
+  pg::guarded([&] {
+    const auto version = reader.newest(Key{KeyKind::kMultiXact, 0, 0, 0, 0, multi}, at);
+    if (!version) return;
+    const std::string& value = version->value;
+    if (value.size() % sizeof(StoredMember) != 0) throw StoreError(ErrorKind::kCorrupt, "a multixact has a wrong size");
+    count = static_cast<int>(value.size() / sizeof(StoredMember));
+    pg::caught([&] { stored = static_cast<StoredMember*>(palloc(value.size() + 1)); });
+    std::memcpy(stored, value.data(), value.size());
+  });
+  if (count < 0) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("MultiXactId %u is not known at LSN %X/%X", multi,
+                                                            LSN_FORMAT_ARGS(at))));
+  }
+  if (count == 0) return 0;
+  *members = static_cast<MultiXactMember*>(palloc(sizeof(MultiXactMember) * static_cast<Size>(count)));
+  for (int i = 0; i < count; i++) {
+    (*members)[i].xid = stored[i].xid;
+    (*members)[i].status = static_cast<MultiXactStatus>(stored[i].status);
+  }
+  pfree(stored);
+  return count;
+}
+
+}  // namespace strata::travel

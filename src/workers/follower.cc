@@ -1,0 +1,167 @@
+#include "workers/follower.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "storage/condition_variable.h"
+}
+
+#include <algorithm>
+#include <cstdio>
+
+#include "pg/guard.h"
+#include "pg/lsn_format.h"
+#include "pg/shared_state.h"
+#include "workers/process.h"
+#include "workers/slot.h"
+#include "workers/trouble.h"
+
+namespace strata::workers {
+namespace {
+
+constexpr int kRecordsPerPublication = 256;
+// Sessions that wait wake this process; these naps are for WAL that nobody waits for.
+constexpr long kShortestNap = 20;  // milliseconds
+constexpr long kLongestNap = 200;
+// More WAL than this is not kept back only because it changes little that the store keeps.
+constexpr Lsn kMaxUnflushedWal = Lsn{512} << 20;
+constexpr int kMaxFailedReads = 10;
+constexpr long kNapAfterFailedRead = 100;  // milliseconds
+
+// Where the record that follows one which ends at `end` begins, as sessions see the end of WAL: behind the page's
+// header.
+Lsn start_of_next_record(Lsn end) {
+  if (end % XLOG_BLCKSZ != 0) return end;
+  return end + (XLogSegmentOffset(end, wal_segment_size) == 0 ? SizeOfXLogLongPHD : SizeOfXLogShortPHD);
+}
+
+std::string at_lsn(Lsn lsn) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%X/%X", LSN_FORMAT_ARGS(lsn));
+  return text;
+}
+
+XLogReaderState* open_wal(ReadLocalXLogPageNoWaitPrivate* page_reader) {
+  XLogReaderState* wal = nullptr;
+  pg::caught([&] {
+    XLogReaderRoutine routine = {};
+    routine.page_read = &read_local_xlog_page_no_wait;
+    routine.segment_open = &wal_segment_open;
+    routine.segment_close = &wal_segment_close;
+    wal = XLogReaderAllocate(wal_segment_size, nullptr, &routine, page_reader);
+    if (wal == nullptr) ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+    wal->system_identifier = GetSystemIdentifier();
+  });
+  return wal;
+}
+
+}  // namespace
+
+Follower::Follower(Writer& writer, Reader& reader)
+    : writer_(writer),
+      translator_(reader, writer.identity(), writer.horizon(), writer.flushed_lsn()),
+      wal_(open_wal(&page_reader_)),
+      position_(writer.flushed_lsn()),
+      published_(writer.flushed_lsn()),
+      kept_from_(kInvalidLsn) {
+  XLogBeginRead(wal_.get(), position_);
+}
+
+void Follower::run() {
+  let_go_of_flushed_wal();
+  long idle = kShortestNap;
+  for (;;) {
+    handle_interrupts();
+    if (read_record()) {
+      idle = kShortestNap;
+      ingest_record();
+      if (++unpublished_records_ >= kRecordsPerPublication || translator_.must_publish()) publish();
+      continue;
+    }
+    publish();
+    nap(idle);
+    idle = std::min(2 * idle, kLongestNap);
+  }
+}
+
+bool Follower::read_record() {
+  char* message = nullptr;
+  XLogRecord* record = nullptr;
+  try {
+    pg::caught([&] { record = XLogReadRecord(wal_.get(), &message); });
+  } catch (const pg::PgError& error) {
+    clean_up_after_error();
+    XLogBeginRead(wal_.get(), position_);
+    if (error.sqlstate() == ERRCODE_UNDEFINED_FILE) {
+      throw ingest::HistoryEnds("WAL at " + at_lsn(position_) + " is gone: " + error.what(), ingest::kBeginAnewHint);
+    }
+    throw;
+  }
+  if (record != nullptr) {
+    failed_reads_ = 0;
+    return true;
+  }
+  const bool end_of_wal = page_reader_.end_of_wal;
+  page_reader_.end_of_wal = false;
+  const std::string reason = message != nullptr ? message : "no reason given";
+  XLogBeginRead(wal_.get(), position_);
+  if (end_of_wal) return false;
+  if (++failed_reads_ >= kMaxFailedReads) {
+    throw ingest::HistoryEnds("could not read WAL at " + at_lsn(position_) + ": " + reason, ingest::kBeginAnewHint);
+  }
+  nap(kNapAfterFailedRead);
+  return false;
+}
+
+void Follower::ingest_record() {
+  std::span<const Entry> entries;
+  persist([&] { entries = translator_.translate(wal_.get(), published_); });
+  const Lsn end = wal_->EndRecPtr;
+  if (!entries.empty()) persist([&] { writer_.put(entries, end); });
+  position_ = end;
+  let_go_of_flushed_wal();
+}
+
+void Follower::publish() {
+  unpublished_records_ = 0;
+  const Lsn end = start_of_next_record(position_);
+  if (end > published_) {
+    writer_.publish(end);
+    published_ = end;
+    // Waiters count themselves before they look at what is visible.
+    pg_memory_barrier();
+    if (pg_atomic_read_u32(&pg::shared_state->waiters) > 0) {
+      pg::caught([] { ConditionVariableBroadcast(&pg::shared_state->progress); });
+    }
+  }
+  if (published_ - writer_.flushed_lsn() > kMaxUnflushedWal) {
+    persist([&] { writer_.flush(); });
+    let_go_of_flushed_wal();
+  }
+}
+
+void Follower::let_go_of_flushed_wal() {
+  if (writer_.flushed_lsn() == kept_from_) return;
+  persist([&] { advance_slot(writer_.flushed_lsn()); });
+  kept_from_ = writer_.flushed_lsn();
+}
+
+void Follower::persist(const std::function<void()>& f) {
+  for (bool failed = false;; failed = true) {
+    try {
+      f();
+      if (failed) report_recovery();
+      return;
+    } catch (const StoreError& error) {
+      if (!passes_by_itself(error)) throw;
+      report_trouble(error.what());
+    } catch (const pg::PgError& error) {
+      clean_up_after_error();
+      if (!passes_by_itself(error)) throw;
+      report_trouble(error.what());
+    }
+    nap(kNapAfterTrouble);
+  }
+}
+
+}  // namespace strata::workers

@@ -1,0 +1,53 @@
+// Follows the flushed WAL and puts what it changes into the store.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlogreader.h"
+#include "access/xlogutils.h"
+}
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "ingest/translate.h"
+#include "store/store.h"
+
+namespace strata::workers {
+
+class Follower {
+ public:
+  // REQUIRES: the slot is taken; the store has a baseline.
+  Follower(Writer& writer, Reader& reader);
+
+  // Ingests until the server ends the process. Trouble with the store's disk is waited out.
+  // Throws ingest::HistoryEnds, StoreError or pg::PgError where history cannot go on.
+  void run();
+
+ private:
+  struct FreeReader {
+    void operator()(XLogReaderState* reader) const { XLogReaderFree(reader); }
+  };
+
+  // False at the end of the flushed WAL.
+  bool read_record();
+  void ingest_record();
+  void publish();
+  void let_go_of_flushed_wal();
+  // Calls f until it does not fail for reasons that pass by themselves.
+  void persist(const std::function<void()>& f);
+
+  Writer& writer_;
+  ingest::RecordTranslator translator_;
+  ReadLocalXLogPageNoWaitPrivate page_reader_{};
+  std::unique_ptr<XLogReaderState, FreeReader> wal_;
+  Lsn position_;   // where the next record begins
+  Lsn published_;  // up to where sessions see
+  Lsn kept_from_;  // what the slot was last set to
+  int unpublished_records_ = 0;
+  int failed_reads_ = 0;
+};
+
+}  // namespace strata::workers

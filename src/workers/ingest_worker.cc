@@ -1,0 +1,191 @@
+#include "workers/ingest_worker.h"
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/spin.h"
+#include "utils/timestamp.h"
+
+PGDLLEXPORT void strata_ingest_main(Datum argument);
+}
+
+#include <exception>
+#include <new>
+#include <string>
+
+#include "ingest/history_ends.h"
+#include "pg/guard.h"
+#include "pg/pg_env.h"
+#include "pg/shared_state.h"
+#include "workers/baseline.h"
+#include "workers/follower.h"
+#include "workers/process.h"
+#include "workers/slot.h"
+#include "workers/trouble.h"
+
+namespace strata::workers {
+namespace {
+
+constexpr int kRestartSeconds = 2;
+constexpr long kNapWhileStopped = 60 * 1000;  // milliseconds; a reload of the configuration ends it
+
+void set_state(pg::HistoryState state) {
+  SpinLockAcquire(&pg::shared_state->mutex);
+  pg::shared_state->state = state;
+  SpinLockRelease(&pg::shared_state->mutex);
+}
+
+void set_horizon(const Horizon& horizon) {
+  SpinLockAcquire(&pg::shared_state->mutex);
+  pg::shared_state->horizon = horizon;
+  SpinLockRelease(&pg::shared_state->mutex);
+}
+
+void withdraw_from_shared_state(int, Datum) {
+  SpinLockAcquire(&pg::shared_state->mutex);
+  pg::shared_state->ingest_proc = INVALID_PROC_NUMBER;
+  SpinLockRelease(&pg::shared_state->mutex);
+}
+
+void appear_in_shared_state() {
+  before_shmem_exit(withdraw_from_shared_state, 0);
+  SpinLockAcquire(&pg::shared_state->mutex);
+  pg::shared_state->ingest_proc = MyProcNumber;
+  pg::shared_state->state = pg::HistoryState::kStarting;
+  SpinLockRelease(&pg::shared_state->mutex);
+}
+
+void check_settings() {
+  if (wal_level < WAL_LEVEL_REPLICA) {
+    throw ingest::HistoryEnds("history needs all changes in WAL, but \"wal_level\" is \"minimal\"",
+                              "Set \"wal_level\" to \"replica\" and restart the server.");
+  }
+}
+
+StoreIdentity identity_of_cluster() {
+  return {.system_identifier = GetSystemIdentifier(), .timeline = GetWALInsertionTimeLine()};
+}
+
+void check_identity(const StoreIdentity& store, const StoreIdentity& cluster) {
+  if (store.system_identifier != cluster.system_identifier) {
+    throw ingest::HistoryEnds("pg_strata holds the history of another cluster: its system identifier is " +
+                                  std::to_string(store.system_identifier) + ", this cluster's is " +
+                                  std::to_string(cluster.system_identifier),
+                              ingest::kBeginAnewHint);
+  }
+  if (store.timeline != cluster.timeline) {
+    throw ingest::HistoryEnds("pg_strata holds the history of timeline " + std::to_string(store.timeline) +
+                                  ", the cluster is on timeline " + std::to_string(cluster.timeline),
+                              ingest::kBeginAnewHint);
+  }
+}
+
+// From opening the store to the end of the process. Throws where history cannot go on.
+void keep_history() {
+  check_settings();
+  Env& env = pg::pg_env();
+  const StoreIdentity cluster = identity_of_cluster();
+  if (!Writer::store_exists(env, pg::kStoreDirectory)) Writer::create_store(env, pg::kStoreDirectory, cluster);
+  Writer writer(env, pg::kStoreDirectory, *pg::shared_store);
+  check_identity(writer.identity(), cluster);
+
+  const Lsn kept_from = take_slot();
+  if (writer.horizon().lsn == kInvalidLsn) {
+    set_state(pg::HistoryState::kBaseline);
+    const TimestampTz started = GetCurrentTimestamp();
+    take_baseline(writer, kept_from);
+    ereport(LOG, (errmsg("strata: baseline complete after %ld ms",
+                         TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()))));
+  }
+  set_horizon(writer.horizon());
+  pg::report_history_error(pg::HistoryState::kRunning, "", "");
+
+  Reader reader(env, pg::kStoreDirectory, pg::shared_store);
+  try {
+    Follower(writer, reader).run();
+  } catch (...) {
+    // What was ingested so far stays reachable when history is taken up again.
+    try {
+      writer.flush();
+    } catch (const StoreError& error) {
+      report_trouble(error.what());
+    }
+    throw;
+  }
+}
+
+void report_end(const std::string& error, const std::string& hint) {
+  pg::report_history_error(pg::HistoryState::kStopped, error.c_str(), hint.c_str());
+  ereport(WARNING,
+          (errmsg("strata: history has stopped: %s", error.c_str()), hint.empty() ? 0 : errhint("%s", hint.c_str())));
+}
+
+enum class Outcome { kTrouble, kEnd };
+
+Outcome try_to_keep_history() {
+  try {
+    keep_history();
+  } catch (const ingest::HistoryEnds& end) {
+    report_end(end.what(), end.hint());
+  } catch (const StoreError& error) {
+    if (passes_by_itself(error)) {
+      report_trouble(error.what());
+      return Outcome::kTrouble;
+    }
+    report_end(error.what(), "");
+  } catch (const pg::PgError& error) {
+    clean_up_after_error();
+    if (passes_by_itself(error)) {
+      report_trouble(error.what());
+      return Outcome::kTrouble;
+    }
+    report_end(error.what(), "");
+  } catch (const std::bad_alloc&) {
+    report_trouble("out of memory");
+    return Outcome::kTrouble;
+  } catch (const std::exception& error) {
+    report_end(error.what(), "");
+  }
+  return Outcome::kEnd;
+}
+
+void run() {
+  for (;;) {
+    const unsigned reloads = configuration_reloads();
+    const Outcome outcome = try_to_keep_history();
+    release_slot();
+    if (outcome == Outcome::kTrouble) {
+      nap(kNapAfterTrouble);
+    } else {
+      // What a human does about it ends with a reload or a restart.
+      while (configuration_reloads() == reloads) nap(kNapWhileStopped);
+    }
+  }
+}
+
+}  // namespace
+
+void register_ingest_worker() {
+  BackgroundWorker worker = {};
+  strlcpy(worker.bgw_name, "strata ingest", BGW_MAXLEN);
+  strlcpy(worker.bgw_type, "strata ingest", BGW_MAXLEN);
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  worker.bgw_restart_time = kRestartSeconds;
+  strlcpy(worker.bgw_library_name, "$libdir/strata", MAXPGPATH);
+  strlcpy(worker.bgw_function_name, "strata_ingest_main", BGW_MAXLEN);
+  RegisterBackgroundWorker(&worker);
+}
+
+}  // namespace strata::workers
+
+void strata_ingest_main(Datum) {
+  strata::workers::start_process();
+  strata::workers::appear_in_shared_state();
+  strata::pg::guarded([] { strata::workers::run(); });
+}

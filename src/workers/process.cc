@@ -1,0 +1,84 @@
+#include "workers/process.h"
+
+extern "C" {
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/aio_subsys.h"
+#include "storage/condition_variable.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/procsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/wait_event.h"
+}
+
+#include "pg/guard.h"
+
+namespace strata::workers {
+namespace {
+
+unsigned reloads = 0;
+
+uint32 wait_event() {
+  static uint32 event = 0;
+  if (event == 0) event = WaitEventExtensionNew("StrataIngestMain");
+  return event;
+}
+
+}  // namespace
+
+void start_process() {
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  pqsignal(SIGTERM, die);
+  pqsignal(SIGUSR1, procsignal_sigusr1_handler);
+  BackgroundWorkerUnblockSignals();
+  CreateAuxProcessResourceOwner();
+  MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "strata ingest", ALLOCSET_DEFAULT_SIZES));
+}
+
+void handle_interrupts() {
+  // Going without a word: the postmaster notes that the worker is gone.
+  if (ProcDiePending) proc_exit(1);
+  if (!InterruptPending && !ConfigReloadPending) return;
+  pg::caught([] {
+    CHECK_FOR_INTERRUPTS();
+    if (ConfigReloadPending) {
+      ConfigReloadPending = false;
+      ProcessConfigFile(PGC_SIGHUP);
+      ++reloads;
+    }
+  });
+}
+
+unsigned configuration_reloads() { return reloads; }
+
+void nap(long milliseconds) {
+  handle_interrupts();
+  pg::caught([&] {
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, wait_event());
+    ResetLatch(MyLatch);
+  });
+  handle_interrupts();
+}
+
+void clean_up_after_error() {
+  HOLD_INTERRUPTS();
+  LWLockReleaseAll();
+  ConditionVariableCancelSleep();
+  pgstat_report_wait_end();
+  pgaio_error_cleanup();
+  ReleaseAuxProcessResources(false);
+  AtEOXact_Files(false);
+  RESUME_INTERRUPTS();
+}
+
+}  // namespace strata::workers

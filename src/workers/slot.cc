@@ -1,0 +1,82 @@
+#include "workers/slot.h"
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "replication/slot.h"
+#include "storage/spin.h"
+}
+
+#include <string>
+
+#include "ingest/history_ends.h"
+#include "pg/guard.h"
+#include "workers/process.h"
+
+namespace strata::workers {
+namespace {
+
+void create_slot() {
+  if (max_replication_slots == 0) {
+    throw ingest::HistoryEnds("history needs a replication slot, but \"max_replication_slots\" is 0",
+                              "Set \"max_replication_slots\" to 1 or more and restart the server.");
+  }
+  try {
+    pg::caught([] { ReplicationSlotCreate(kSlotName, false, RS_PERSISTENT, false, false, false); });
+  } catch (const pg::PgError& error) {
+    if (error.sqlstate() != ERRCODE_CONFIGURATION_LIMIT_EXCEEDED) throw;
+    clean_up_after_error();
+    throw ingest::HistoryEnds(std::string("history needs a replication slot, but ") + error.what(),
+                              "Drop a replication slot and reload the configuration, or raise "
+                              "\"max_replication_slots\" and restart the server.");
+  }
+}
+
+void reserve_wal() {
+  pg::caught([] {
+    ReplicationSlotReserveWal();
+    ReplicationSlotMarkDirty();
+    ReplicationSlotSave();
+  });
+}
+
+}  // namespace
+
+Lsn take_slot() {
+  bool exists = false;
+  pg::caught([&] { exists = SearchNamedReplicationSlot(kSlotName, true) != nullptr; });
+  if (!exists) {
+    create_slot();
+  } else {
+    pg::caught([] { ReplicationSlotAcquire(kSlotName, true, false); });
+    if (MyReplicationSlot->data.database != InvalidOid || MyReplicationSlot->data.invalidated != RS_INVAL_NONE) {
+      const bool logical = MyReplicationSlot->data.database != InvalidOid;
+      release_slot();
+      throw ingest::HistoryEnds(logical ? "the replication slot \"strata\" is a logical one"
+                                        : "the replication slot \"strata\" has lost its WAL",
+                                "Drop the slot with pg_drop_replication_slot('strata') and restart the server.");
+    }
+  }
+  if (MyReplicationSlot->data.restart_lsn == InvalidXLogRecPtr) reserve_wal();
+  return MyReplicationSlot->data.restart_lsn;
+}
+
+void advance_slot(Lsn lsn) {
+  pg::caught([&] {
+    ReplicationSlot* slot = MyReplicationSlot;
+    SpinLockAcquire(&slot->mutex);
+    slot->data.restart_lsn = lsn;
+    SpinLockRelease(&slot->mutex);
+    ReplicationSlotMarkDirty();
+    ReplicationSlotSave();
+    ReplicationSlotsComputeRequiredLSN();
+  });
+}
+
+void release_slot() {
+  if (MyReplicationSlot == nullptr) return;
+  pg::caught([] { ReplicationSlotRelease(); });
+}
+
+}  // namespace strata::workers

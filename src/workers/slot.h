@@ -1,0 +1,21 @@
+// The physical replication slot that keeps the WAL which is not in layer files yet.
+#pragma once
+
+#include "store/lsn.h"
+
+namespace strata::workers {
+
+inline constexpr const char* kSlotName = "strata";
+
+// Takes the slot for this process; makes it where there is none. Returns the LSN from which on it keeps WAL.
+// Throws ingest::HistoryEnds or pg::PgError.
+Lsn take_slot();
+
+// Lets go of WAL before `lsn`, durably. REQUIRES: the slot is taken, everything before lsn is durable in the store.
+// Throws pg::PgError.
+void advance_slot(Lsn lsn);
+
+// Gives the slot back, which keeps its WAL. No error when it was not taken.
+void release_slot();
+
+}  // namespace strata::workers

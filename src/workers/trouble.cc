@@ -1,0 +1,58 @@
+#include "workers/trouble.h"
+
+extern "C" {
+#include "storage/spin.h"
+#include "utils/timestamp.h"
+}
+
+#include "pg/shared_state.h"
+
+namespace strata::workers {
+namespace {
+
+constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
+
+TimestampTz last_warning = 0;
+
+pg::HistoryState current_state() {
+  SpinLockAcquire(&pg::shared_state->mutex);
+  const pg::HistoryState state = pg::shared_state->state;
+  SpinLockRelease(&pg::shared_state->mutex);
+  return state;
+}
+
+}  // namespace
+
+bool passes_by_itself(const StoreError& error) {
+  return error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kNoSpace;
+}
+
+bool passes_by_itself(const pg::PgError& error) {
+  switch (error.sqlstate()) {
+    case ERRCODE_IO_ERROR:
+    case ERRCODE_DISK_FULL:
+    case ERRCODE_OUT_OF_MEMORY:
+    case ERRCODE_INSUFFICIENT_RESOURCES:
+    case ERRCODE_OBJECT_IN_USE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void report_trouble(const std::string& error) {
+  pg::report_history_error(current_state(), error.c_str(), "History goes on by itself when the cause is gone.");
+  const TimestampTz now = GetCurrentTimestamp();
+  if (!TimestampDifferenceExceeds(last_warning, now, kMillisecondsBetweenWarnings)) return;
+  last_warning = now;
+  ereport(WARNING, (errmsg("strata: history is held up: %s", error.c_str()),
+                    errhint("It goes on by itself when the cause is gone; WAL is kept until then.")));
+}
+
+void report_recovery() {
+  pg::report_history_error(current_state(), "", "");
+  last_warning = 0;
+  ereport(LOG, (errmsg("strata: history goes on")));
+}
+
+}  // namespace strata::workers

@@ -1,0 +1,217 @@
+# What the TAP tests of strata share: a server with history, moments, travel to them, and what must hold at the end.
+package Strata;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(
+  new_node wait_for_history try_sql now_in lsn_in at at_lsn at_error pgoptions
+  remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
+);
+
+# Settings of every node: what WAL must hold, a server that comes back after a crash of one of its processes, and an
+# SQLSTATE in each line of the log.
+my %default_conf = (
+	strata_enabled => 'on',
+	wal_level => 'replica',
+	max_wal_senders => 5,
+	restart_after_crash => 'on',
+	autovacuum => 'off',
+	max_prepared_transactions => 10,
+	timezone => "'UTC'",
+	log_line_prefix => "'%m [%p] %b %e %q%a '");
+
+# An initialised and started server whose history has begun. Settings replace the defaults; beside them:
+#   init  => [...]  options of PostgreSQL::Test::Cluster::init
+#   start => 0      only initialise
+sub new_node
+{
+	my ($name, %conf) = @_;
+	my $init = delete $conf{init} // [];
+	my $start = delete $conf{start} // 1;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(@$init);
+	%conf = (%default_conf, %conf);
+	$node->append_conf('postgresql.conf', join('', map { "$_ = $conf{$_}\n" } sort keys %conf));
+	if ($start)
+	{
+		$node->start;
+		wait_for_history($node);
+	}
+	return $node;
+}
+
+# Waits until a session can travel, and so needs no extension. Dies with the reason when that does not come.
+sub wait_for_history
+{
+	my ($node) = @_;
+	my $error = '';
+	for my $attempt (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		(my $out, $error) = try_sql($node, "SELECT 'begun' FROM set_config('strata.travel_time', clock_timestamp()::text, false)");
+		return if $out eq 'begun';
+		last if $error =~ /there is no history|has stopped/;
+		select(undef, undef, undef, 0.1);
+	}
+	die "history has not begun: $error";
+}
+
+# Runs statements in one session, going on after errors. Returns what they print, and the errors, warnings and notices
+# with their SQLSTATEs. Options: db, options (PGOPTIONS), user, stop (at the first error).
+sub try_sql
+{
+	my ($node, $sql, %option) = @_;
+	local $ENV{PGOPTIONS} = $option{options} if defined $option{options};
+	my @parameters = ('--set', 'VERBOSITY=verbose', '--set', 'SHOW_CONTEXT=never');
+	push @parameters, '-U', $option{user} if defined $option{user};
+	my ($status, $out, $error) = $node->psql(
+		$option{db} // 'postgres', $sql,
+		on_error_stop => $option{stop} // 0,
+		extra_params => \@parameters);
+	return ($out, $error);
+}
+
+# A moment between what is committed already and what comes next.
+sub now_in
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres',
+		'SELECT pg_sleep(0.002) \g /dev/null' . "\nSELECT clock_timestamp();\n" . 'SELECT pg_sleep(0.002) \g /dev/null');
+}
+
+sub lsn_in
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+}
+
+sub _travel
+{
+	my ($node, $setting, $value, $sql, $db) = @_;
+	return try_sql($node, "SET $setting = '$value';\n$sql", db => $db, stop => 1);
+}
+
+# What the statements print in a session that travels to a time; the error where there is one.
+sub at
+{
+	my ($node, $time, $sql, $db) = @_;
+	my ($out, $error) = _travel($node, 'strata.travel_time', $time, $sql, $db);
+	return $error =~ /ERROR|FATAL|PANIC/ ? "$out$error" : $out;
+}
+
+sub at_lsn
+{
+	my ($node, $lsn, $sql, $db) = @_;
+	my ($out, $error) = _travel($node, 'strata.travel_lsn', $lsn, $sql, $db);
+	return $error =~ /ERROR|FATAL|PANIC/ ? "$out$error" : $out;
+}
+
+# The errors of the statements in a session that travels to a time.
+sub at_error
+{
+	my ($node, $time, $sql, $db) = @_;
+	my ($out, $error) = _travel($node, 'strata.travel_time', $time, $sql, $db);
+	return $error;
+}
+
+# The PGOPTIONS of a session that starts at a time.
+sub pgoptions
+{
+	my ($time) = @_;
+	$time =~ s/([\\ ])/\\$1/g;
+	return "-c strata.travel_time=$time";
+}
+
+# A session in the background that travels to a time.
+sub traveller
+{
+	my ($node, $time, $db) = @_;
+	my $session = $node->background_psql($db // 'postgres', on_error_stop => 0);
+	$session->query_safe("SET strata.travel_time = '$time'");
+	return $session;
+}
+
+# What queries answer now, and the moment. Pairs of (what it shows, query).
+sub remember
+{
+	my ($node, $db, @queries) = @_;
+	my @memory;
+	while (my ($what, $query) = splice(@queries, 0, 2))
+	{
+		push @memory, [ $what, $query, $node->safe_psql($db, $query) ];
+	}
+	return { node => $node, db => $db, time => now_in($node), memory => \@memory };
+}
+
+# One test for each query: at that moment it answers as it did.
+sub still_holds
+{
+	my ($past, $suffix) = @_;
+	$suffix = defined $suffix ? " $suffix" : '';
+	for my $entry (@{ $past->{memory} })
+	{
+		my ($what, $query, $answer) = @$entry;
+		is(at($past->{node}, $past->{time}, $query, $past->{db}), $answer, "$what$suffix");
+	}
+	return;
+}
+
+# The page oracle over every relation of a database: (pages, redo calls, mismatches, the first of them).
+sub check_all_pages
+{
+	my ($node, $db) = @_;
+	$node->safe_psql($db, 'CREATE EXTENSION IF NOT EXISTS strata');
+	my $sums = $node->safe_psql(
+		$db, q{
+		SELECT sum(pages), sum(redo_calls), sum(mismatches),
+		       coalesce(string_agg(c.oid::regclass || ': ' || first_mismatch, '; ')
+		                FILTER (WHERE mismatches > 0), 'none')
+		FROM pg_class c, LATERAL strata.check_pages(c.oid) p
+		WHERE c.relkind IN ('r', 'i', 'S', 't', 'm') AND c.relpersistence <> 't'});
+	return split /\|/, $sums, 4;
+}
+
+# One test: the oracle finds nothing in any database that takes connections.
+sub no_mismatch
+{
+	my ($node, $name) = @_;
+	my ($all_pages, $all_calls, $all_mismatches) = (0, 0, 0);
+	my $databases = $node->safe_psql('postgres', 'SELECT datname FROM pg_database WHERE datallowconn');
+	for my $db (split /\n/, $databases)
+	{
+		my ($pages, $calls, $mismatches, $first) = check_all_pages($node, $db);
+		diag("database $db: $first") if $mismatches > 0;
+		$all_pages += $pages;
+		$all_calls += $calls;
+		$all_mismatches += $mismatches;
+	}
+	my $what = "page oracle: $all_pages pages, $all_calls redo calls, $all_mismatches mismatches";
+	note($what);
+	ok($all_pages > 0 && $all_mismatches == 0, $name // 'every page rebuilt from history equals the page that PostgreSQL has')
+	  or diag($what);
+	return ($all_pages, $all_calls, $all_mismatches);
+}
+
+# A column of strata.status(). REQUIRES: the extension.
+sub state_of
+{
+	my ($node, $column) = @_;
+	return $node->safe_psql('postgres', "SELECT $column FROM strata.status()");
+}
+
+# One test: nothing in the log that no user may ever cause: crashes, failed assertions, internal errors, corruption.
+sub log_is_clean
+{
+	my ($node, $allowed) = @_;
+	my @bad = grep { /PANIC|TRAP:|was terminated by signal| XX\d\d\d / && !(defined $allowed && /$allowed/) }
+	  split /\n/, slurp_file($node->logfile);
+	is(join("\n", splice(@bad, 0, 10)), '', 'the log has no crash, no failed assertion and no internal error');
+	return;
+}
+
+1;

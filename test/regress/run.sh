@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs one of PostgreSQL's own suites against the server with the seams.
+#
+# usage: test/regress/run.sh regress|isolation on|off POSTGRESQL INSTALL OUT
+#   on|off      the value of strata_enabled
+#   POSTGRESQL  what scripts/postgres.sh printed: the suite's files and the libraries that it loads
+#   INSTALL     the installation to test
+#   OUT         a folder that the server user may write; what was there is deleted
+#
+# test/regress/SUITE.conf, where it exists, holds further settings for strata on.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=scripts/lib.sh
+. "$here/../../scripts/lib.sh"
+
+[ $# = 5 ] || die "usage: test/regress/run.sh regress|isolation on|off POSTGRESQL INSTALL OUT"
+suite=$1 enabled=$2 postgresql=$3 install=$4 out=$5
+inputs=$postgresql/source/src/test/$suite
+programs=$install/lib/pgxs/src/test
+case $suite in
+  regress) program=$programs/regress/pg_regress schedule=$inputs/parallel_schedule ;;
+  isolation) program=$programs/isolation/pg_isolation_regress schedule=$inputs/isolation_schedule ;;
+  *) die "unknown suite '$suite': it is regress or isolation" ;;
+esac
+
+need_server_user
+rm -rf "$out"
+server_folder "$out"
+# The folders where a suite that runs in its own build tree leaves its files.
+for folder in sql expected results testtablespace; do server_folder "$out/$folder"; done
+{
+  echo "strata_enabled = $enabled"
+  if [ "$enabled" = on ] && [ -f "$here/$suite.conf" ]; then cat "$here/$suite.conf"; fi
+} >"$out/temp.conf"
+
+cd "$out"
+as_server_user env -u PGUSER -u PGDATABASE PATH="$install/bin:$PATH" \
+  "$program" --temp-instance="$out/instance" --temp-config="$out/temp.conf" --bindir="$install/bin" \
+  --inputdir="$inputs" --expecteddir="$inputs" --outputdir="$out" --dlpath="$postgresql/build/src/test/regress" \
+  --no-locale --max-concurrent-tests=20 --schedule="$schedule" || {
+  status=$?
+  [ ! -f "$out/regression.diffs" ] || head -n 200 "$out/regression.diffs"
+  exit "$status"
+}
