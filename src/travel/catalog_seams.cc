@@ -76,6 +76,7 @@ bool xlog_insert_allowed() { return false; }
 
 // Relations of the past may be gone: counting their scans would leave entries that nothing ever drops.
 void init_no_statistics(Relation relation) {
+  if (relation->pgstat_info != nullptr) pgstat_unlink_relation(relation);
   relation->pgstat_enabled = false;
   relation->pgstat_info = nullptr;
 }

@@ -15,6 +15,7 @@ extern "C" {
 #include "storage/lwlock.h"
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -41,6 +42,10 @@ void start_process() {
   pqsignal(SIGTERM, die);
   pqsignal(SIGUSR1, procsignal_sigusr1_handler);
   BackgroundWorkerUnblockSignals();
+  // Shows the process in pg_stat_activity, as PostgreSQL does with its own that have no database.
+  pgstat_beinit();
+  pgstat_bestart_initial();
+  pgstat_report_activity(STATE_UNDEFINED, nullptr);
   CreateAuxProcessResourceOwner();
   MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "strata ingest", ALLOCSET_DEFAULT_SIZES));
 }

@@ -42,3 +42,12 @@ as_server_user env -u PGUSER -u PGDATABASE PATH="$install/bin:$PATH" \
   [ ! -f "$out/regression.diffs" ] || head -n 200 "$out/regression.diffs"
   exit "$status"
 }
+
+# A suite shows nothing of the past: history must have begun, and nothing in the suite's WAL may have held it up.
+if [ "$enabled" = on ]; then
+  log=$out/log/postmaster.log
+  grep -q 'strata: baseline complete' "$log" || die "history did not begin during the suite; see $log"
+  if grep -E 'strata [a-z]+\[[0-9]+\] +(WARNING|ERROR|FATAL|PANIC)' "$log"; then
+    die "history was held up during the suite; see $log"
+  fi
+fi
