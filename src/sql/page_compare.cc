@@ -3,6 +3,7 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/spgist_private.h"
+#include "access/tableam.h"
 #include "access/xlog_internal.h"
 #include "catalog/pg_class.h"
 #include "storage/bufpage.h"
@@ -70,9 +71,9 @@ int first_wrong_map_byte(const char* present, const char* rebuilt) {
 
 RmgrId mask_of(Relation rel) {
   if (rel->rd_rel->relkind == RELKIND_SEQUENCE) return RM_SEQ_ID;
+  // By handler, not by name: several access methods may share one. Of nailed catalogs only the routine is known.
+  if (rel->rd_tableam == GetHeapamTableAmRoutine()) return RM_HEAP_ID;
   switch (rel->rd_amhandler) {
-    case F_HEAP_TABLEAM_HANDLER:
-      return RM_HEAP_ID;
     case F_BTHANDLER:
       return RM_BTREE_ID;
     case F_HASHHANDLER:

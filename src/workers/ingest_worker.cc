@@ -137,7 +137,7 @@ Outcome try_to_keep_history() {
       report_trouble(error.what());
       return Outcome::kTrouble;
     }
-    report_end(error.what(), "");
+    report_end(error.what(), error.kind() == ErrorKind::kCorrupt ? ingest::kBeginAnewHint : "");
   } catch (const pg::PgError& error) {
     clean_up_after_error();
     if (passes_by_itself(error)) {

@@ -24,6 +24,8 @@ my %default_conf = (
 	autovacuum => 'off',
 	max_prepared_transactions => 10,
 	timezone => "'UTC'",
+	# A superuser named strata would else create its tables in the schema of the extension.
+	search_path => "'public'",
 	log_line_prefix => "'%m [%p] %b %e %q%a '");
 
 # An initialised and started server whose history has begun. Settings replace the defaults; beside them:

@@ -230,7 +230,7 @@ TEST_F(StoreLookup, ARecordPutInPartsIsNotCutByAFlush) {
   const std::string big(100000, 'x');
   put(writer(), {record(key, 10, "first"), record(page(2, 0), 10, big), record(page(2, 1), 10, big)}, 10);
   put(writer(), {record(key, 20, "a"), record(page(2, 2), 20, big), record(page(2, 3), 20, big)}, 20);
-  put(writer(), {record(key, 20, "b"), record(page(2, 4), 20, big)}, 20);
+  put(writer(), {record(key, 20, "b"), record(page(2, 4), 20, big), record(page(2, 5), 20, big)}, 20);
   EXPECT_EQ(writer().flushed_lsn(), 10U);
   EXPECT_EQ(values(reader().chain(key, kMaxLsn)), "first");
   writer().publish(20);

@@ -164,7 +164,7 @@ class StoreModel : public ::testing::TestWithParam<unsigned> {
 
 TEST_P(StoreModel, AnswersAsAMapDoes) {
   if (below(4) != 0) take_baseline();
-  for (int step = 0; step < 1500; ++step) {
+  for (int step = 0; step < 800; ++step) {
     switch (below(60)) {
       case 0:
         writer_->flush();

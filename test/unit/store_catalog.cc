@@ -1,0 +1,142 @@
+// The versioned set of layers: what a reader uses stays, what nobody uses goes.
+#include <gtest/gtest.h>
+
+#include "store/layer_catalog.h"
+#include "store/layer_writer.h"
+#include "store_fault_env.h"
+#include "store_testing.h"
+
+namespace strata::testing {
+namespace {
+
+class StoreCatalog : public ::testing::Test {
+ protected:
+  StoreCatalog() {
+    LayerCatalog::create(env_, "store", {.system_identifier = 1, .timeline = 1});
+    catalog_ = std::make_unique<LayerCatalog>(env_, "store", region_.shared());
+    catalog_->apply({.identity = {}, .horizon = {}, .flushed = 100, .next_number = {}, .added = {}, .removed = {}});
+    region_.shared().set_visible_lsn(100);
+  }
+
+  Layer write_layer(Lsn lsn, const std::string& value) {
+    LayerWriter writer(env_, "store", catalog_->take_number(), false, 0, {.begin = lsn, .end = lsn + 1}, {});
+    writer.add(image(page(1, 0), lsn, value).entry(), 0);
+    const Layer layer = writer.finish();
+    env_.sync_directory("store");
+    return layer;
+  }
+  void replace(std::vector<std::uint64_t> removed, std::vector<Layer> added) {
+    ManifestEdit edit;
+    edit.removed = std::move(removed);
+    edit.added = std::move(added);
+    catalog_->apply(edit);
+  }
+  bool there(const Layer& layer) { return env_.exists("store/" + layer.info.name); }
+
+  FaultEnv env_;
+  Region region_;
+  std::unique_ptr<LayerCatalog> catalog_;
+};
+
+TEST_F(StoreCatalog, AReplacedFileGoesWhenNoReaderUsesItsVersion) {
+  const Layer a = write_layer(10, "a long value that is not inline");
+  replace({}, {a});
+  {
+    Reader reader(env_, "store", &region_.shared());
+    Reader idle(env_, "store", &region_.shared());
+    EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "a long value that is not inline");
+    const Layer b = write_layer(10, "b");
+    replace({a.number}, {b});
+    catalog_->collect_garbage();
+    EXPECT_TRUE(there(a));
+    EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "b");
+    catalog_->collect_garbage();
+    EXPECT_TRUE(there(a)) << "the idle reader has not moved on";
+    EXPECT_EQ(idle.newest(page(1, 0), 100)->value, "b");
+    catalog_->collect_garbage();
+    EXPECT_FALSE(there(a));
+    EXPECT_TRUE(there(b));
+    EXPECT_EQ(catalog_->garbage(), 0U);
+  }
+}
+
+TEST_F(StoreCatalog, AReaderThatIsGoneKeepsNothing) {
+  const Layer a = write_layer(10, "a");
+  replace({}, {a});
+  { Reader reader(env_, "store", &region_.shared()); }
+  replace({a.number}, {});
+  catalog_->collect_garbage();
+  EXPECT_FALSE(there(a));
+}
+
+TEST_F(StoreCatalog, AVisitorOfHistoryKeepsTheFilesThatItWalksThrough) {
+  const Layer a = write_layer(10, std::string(100, 'a'));
+  const Layer b = write_layer(20, std::string(100, 'b'));
+  replace({}, {a, b});
+  Reader reader(env_, "store", &region_.shared());
+  std::string seen;
+  reader.history(page(1, 0), 100, 0, [&](const Version& version) {
+    seen += version.value[0];
+    if (seen == "b") replace({a.number}, {});
+    catalog_->collect_garbage();
+    EXPECT_EQ(reader.chain(page(1, 0), 15).size(), 0U);
+    EXPECT_TRUE(there(a));
+    return true;
+  });
+  EXPECT_EQ(seen, "ba");
+  EXPECT_EQ(reader.chain(page(1, 0), 15).size(), 0U);
+  catalog_->collect_garbage();
+  EXPECT_FALSE(there(a));
+}
+
+TEST_F(StoreCatalog, WithoutAFreeSlotAReaderStillWorks) {
+  const Layer a = write_layer(10, "a");
+  replace({}, {a});
+  for (int i = 0; i < SharedStore::kReaderSlots; ++i) ASSERT_GE(region_.shared().take_slot(), 0);
+  EXPECT_EQ(region_.shared().take_slot(), -1);
+  Reader reader(env_, "store", &region_.shared());
+  EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "a");
+  replace({a.number}, {write_layer(10, "b")});
+  env_.remove("store/" + a.info.name);
+  EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "b");
+  for (int i = 0; i < SharedStore::kReaderSlots; ++i) region_.shared().release_slot(i);
+}
+
+TEST_F(StoreCatalog, OpeningKeepsStrayFilesThatAReaderMayUse) {
+  const Layer a = write_layer(10, "a");
+  replace({}, {a});
+  Reader reader(env_, "store", &region_.shared());
+  EXPECT_TRUE(reader.newest(page(1, 0), 100).has_value());
+  replace({a.number}, {});
+  const Layer stray = write_layer(20, "never named");
+  catalog_ = std::make_unique<LayerCatalog>(env_, "store", region_.shared());
+  catalog_->collect_garbage();
+  EXPECT_TRUE(there(a));
+  EXPECT_FALSE(reader.newest(page(1, 0), 100).has_value());
+  catalog_->collect_garbage();
+  EXPECT_FALSE(there(a));
+  EXPECT_FALSE(there(stray));
+}
+
+TEST_F(StoreCatalog, ImpossibleEditsAreRefusedAndChangeNothing) {
+  const Layer a = write_layer(10, "a");
+  replace({}, {a});
+  EXPECT_THROW(replace({}, {a}), StoreError);
+  EXPECT_THROW(replace({a.number + 100}, {}), StoreError);
+  EXPECT_EQ(catalog_->state().layers.size(), 1U);
+}
+
+TEST_F(StoreCatalog, AManifestThatHasGrownIsRewritten) {
+  for (int i = 0; i < 2000; ++i) {
+    const Layer layer = write_layer(10, "a");
+    replace({}, {layer});
+    replace({layer.number}, {});
+    catalog_->collect_garbage();
+  }
+  const std::size_t grown = env_.content("store/MANIFEST").size();
+  EXPECT_LT(grown, 300000U);
+  EXPECT_EQ(read_manifest(env_, "store").next_number, catalog_->state().next_number);
+}
+
+}  // namespace
+}  // namespace strata::testing
