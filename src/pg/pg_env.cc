@@ -68,9 +68,8 @@ class PgReadableFile final : public ReadableFile {
     std::size_t done = 0;
     while (done < out.size()) {
       ssize_t n = 0;
-      caught([&] {
-        n = FileRead(file_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done), event);
-      });
+      caught(
+          [&] { n = FileRead(file_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done), event); });
       if (n < 0) fail("read", path_);
       if (n == 0) {
         throw StoreError(ErrorKind::kCorrupt, "file \"" + path_ + "\" ends at offset " + std::to_string(offset + done) +
@@ -149,7 +148,8 @@ class PgEnv final : public Env {
       errno = 0;
       const dirent* entry = readdir(dir);
       if (entry == nullptr) break;
-      if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0) names.emplace_back(entry->d_name);
+      if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0)
+        names.emplace_back(entry->d_name);
     }
     const int error = errno;
     FreeDir(dir);

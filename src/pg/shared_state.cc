@@ -99,9 +99,9 @@ uint32 progress_wait_event() {
 }  // namespace
 
 void define_shared_settings() {
-  DefineCustomIntVariable("strata.memtable_size", "Shared memory for versions that are not in layer files yet.", nullptr,
-                          &memtable_size_kb, memtable_size_kb, 4 * 1024, MAX_KILOBYTES, PGC_POSTMASTER, GUC_UNIT_KB,
-                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("strata.memtable_size", "Shared memory for versions that are not in layer files yet.",
+                          nullptr, &memtable_size_kb, memtable_size_kb, 4 * 1024, MAX_KILOBYTES, PGC_POSTMASTER,
+                          GUC_UNIT_KB, nullptr, nullptr, nullptr);
 }
 
 void install_shared_memory_hooks() {

@@ -33,8 +33,8 @@ struct SharedState {
   TimestampTz error_time;
   uint64 baseline_blocks_done;
   uint64 baseline_blocks_total;
-  Horizon horizon;  // lsn == kInvalidLsn: no baseline yet
-  ProcNumber ingest_proc;  // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
+  Horizon horizon;             // lsn == kInvalidLsn: no baseline yet
+  ProcNumber ingest_proc;      // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
   ConditionVariable progress;  // broadcast when visible_lsn or state changed and somebody waits
   pg_atomic_uint32 waiters;    // sessions sleeping on `progress`
 };

@@ -40,7 +40,8 @@ struct DatabaseState {
 
 std::uint32_t read_u32(const std::string& value, std::size_t offset) {
   if (value.size() < offset + sizeof(std::uint32_t)) {
-    throw StoreError(ErrorKind::kCorrupt, "a value in the store is too short: " + std::to_string(value.size()) + " bytes");
+    throw StoreError(ErrorKind::kCorrupt,
+                     "a value in the store is too short: " + std::to_string(value.size()) + " bytes");
   }
   std::uint32_t result = 0;
   std::memcpy(&result, value.data() + offset, sizeof(result));
@@ -124,16 +125,15 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
       keys.push_back(relation_key(KeyKind::kPage, locator, fork, first + static_cast<BlockNumber>(end)));
       end++;
     }
-    reader.chains(keys, at, floor, [&](std::size_t i, Chain&& chain) {
-      chains[static_cast<std::size_t>(done) + i] = std::move(chain);
-    });
+    reader.chains(keys, at, floor,
+                  [&](std::size_t i, Chain&& chain) { chains[static_cast<std::size_t>(done) + i] = std::move(chain); });
     if (state.copied && floor == state.since) {
       const RelFileLocator source = in_source(locator, state);
       for (int i = done; i < end; i++) {
         Chain& chain = chains[static_cast<std::size_t>(i)];
         if (has_base(chain)) continue;
-        Chain older =
-            std::move(block_chains(reader, source, fork, first + static_cast<BlockNumber>(i), 1, state.since, depth + 1)[0]);
+        Chain older = std::move(
+            block_chains(reader, source, fork, first + static_cast<BlockNumber>(i), 1, state.since, depth + 1)[0]);
         older.insert(older.end(), std::make_move_iterator(chain.begin()), std::make_move_iterator(chain.end()));
         chain = std::move(older);
       }
@@ -141,6 +141,21 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
     done = end;
   }
   return chains;
+}
+
+// Runs `read` with this process's reader. What ingest has seen may shrink once: when its worker starts again and reads
+// WAL anew that was not in layer files. A moment beyond that must not be answered from less than all of its history.
+template <typename Read>
+void read_history(XLogRecPtr at, Read&& read) {
+  Reader& reader = pg::store_reader();
+  pg::guarded([&] {
+    const std::uint64_t epoch = pg::shared_store->epoch();
+    if (pg::shared_store->visible_lsn() >= at) read(reader);
+    if (pg::shared_store->visible_lsn() < at || pg::shared_store->epoch() != epoch) {
+      throw StoreError(ErrorKind::kNotFound,
+                       "the end of history is being read again after a restart of its worker; try again");
+    }
+  });
 }
 
 void check_chain(const Key& key, const Chain& chain) {
@@ -154,17 +169,15 @@ void check_chain(const Key& key, const Chain& chain) {
 
 BlockNumber nblocks_at(const RelFileLocator& locator, ForkNumber fork, XLogRecPtr at) {
   if (fork == FSM_FORKNUM) return InvalidBlockNumber;
-  Reader& reader = pg::store_reader();
   BlockNumber blocks = InvalidBlockNumber;
-  pg::guarded([&] { blocks = fork_blocks(reader, locator, fork, at); });
+  read_history(at, [&](Reader& reader) { blocks = fork_blocks(reader, locator, fork, at); });
   return blocks;
 }
 
 void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, int count, XLogRecPtr at,
                    char** pages) {
-  Reader& reader = pg::store_reader();
   const bool checksums = DataChecksumsEnabled();
-  pg::guarded([&] {
+  read_history(at, [&](Reader& reader) {
     const std::vector<Chain> chains = block_chains(reader, locator, fork, first, count, at);
     for (int i = 0; i < count; i++) {
       const BlockNumber block = first + static_cast<BlockNumber>(i);
@@ -182,24 +195,23 @@ void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
 }
 
 void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page) {
-  Reader& reader = pg::store_reader();
   const Key key{KeyKind::kCommitLog, 0, 0, 0, 0, pageno};
-  pg::guarded([&] {
+  read_history(at, [&](Reader& reader) {
     const Chain chain = reader.chain(key, at);
     pg::caught([&] { redo::rebuild_commit_log_page(key, chain, page); });
   });
 }
 
 bool read_relation_map_at(Oid tablespace, Oid database, XLogRecPtr at, void* map, Size size) {
-  Reader& reader = pg::store_reader();
   bool found = false;
-  pg::guarded([&] {
+  read_history(at, [&](Reader& reader) {
     const DatabaseState state = database_state(reader, tablespace, database, at);
     // A copied database's map is written at the LSN of the copy itself.
     const XLogRecPtr floor = state.since == InvalidXLogRecPtr ? InvalidXLogRecPtr : state.since - 1;
     const auto version = reader.newest(Key{KeyKind::kRelationMap, tablespace, database, 0, 0, 0}, at, floor);
     if (!version) return;
-    if (version->value.size() != size) throw StoreError(ErrorKind::kCorrupt, "a relation map in the store has a wrong size");
+    if (version->value.size() != size)
+      throw StoreError(ErrorKind::kCorrupt, "a relation map in the store has a wrong size");
     std::memcpy(map, version->value.data(), size);
     found = true;
   });
@@ -210,11 +222,12 @@ namespace {
 
 // Adds up the relations of one directory. A relation that a copied database has from its source counts where the copy
 // has not changed its size itself.
-void add_directory(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at, std::map<std::pair<Oid, int>, std::uint64_t>& forks,
-                   int depth) {
+void add_directory(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at,
+                   std::map<std::pair<Oid, int>, std::uint64_t>& forks, int depth) {
   if (depth == kMaxCopies) throw_too_many_copies();
   const DatabaseState state = database_state(reader, tablespace, database, at);
-  if (state.copied) add_directory(reader, state.source_tablespace, state.source_database, state.since, forks, depth + 1);
+  if (state.copied)
+    add_directory(reader, state.source_tablespace, state.source_database, state.since, forks, depth + 1);
   const Key first{KeyKind::kRelationSize, tablespace, database, 0, 0, 0};
   const Key last{KeyKind::kRelationSize, tablespace, database, kMaxOid, kMaxFork, 0};
   reader.scan(first, last, at, [&](const Key& key, const Version& version) {
@@ -242,9 +255,8 @@ std::set<std::pair<Oid, Oid>> directories(Reader& reader, Oid tablespace, Oid da
 }  // namespace
 
 int64 directory_bytes_at(Oid tablespace, Oid database, XLogRecPtr at) {
-  Reader& reader = pg::store_reader();
   std::uint64_t blocks = 0;
-  pg::guarded([&] {
+  read_history(at, [&](Reader& reader) {
     for (const auto& [directory_tablespace, directory_database] : directories(reader, tablespace, database, at)) {
       std::map<std::pair<Oid, int>, std::uint64_t> forks;
       add_directory(reader, directory_tablespace, directory_database, at, forks, 0);
@@ -254,10 +266,22 @@ int64 directory_bytes_at(Oid tablespace, Oid database, XLogRecPtr at) {
   return static_cast<int64>(blocks * BLCKSZ);
 }
 
+bool read_multixact_at(uint32 multi, XLogRecPtr at, char** members, Size* size) {
+  bool found = false;
+  read_history(at, [&](Reader& reader) {
+    const auto version = reader.newest(Key{KeyKind::kMultiXact, 0, 0, 0, 0, multi}, at);
+    if (!version) return;
+    found = true;
+    *size = version->value.size();
+    pg::caught([&] { *members = static_cast<char*>(palloc(*size + 1)); });
+    std::memcpy(*members, version->value.data(), *size);
+  });
+  return found;
+}
+
 FullTransactionId next_xid_at(XLogRecPtr at) {
-  Reader& reader = pg::store_reader();
   std::uint64_t next = 0;
-  pg::guarded([&] {
+  read_history(at, [&](Reader& reader) {
     const auto version = reader.newest(Key{KeyKind::kNextXid, 0, 0, 0, 0, 0}, at);
     if (!version || version->value.size() != sizeof(next)) {
       throw StoreError(ErrorKind::kCorrupt, "the store does not know the next transaction id");

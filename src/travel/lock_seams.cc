@@ -34,8 +34,9 @@ LockAcquireResult lock_acquire_extended(const LOCKTAG* tag, LOCKMODE mode, bool 
                                            log_failure);
   }
   if (mode > RowExclusiveLock) {
-    ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-                    errmsg("cannot acquire lock mode %s while travelling in time", GetLockmodeName(tag->locktag_lockmethodid, mode))));
+    ereport(ERROR,
+            (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot acquire lock mode %s while travelling in time",
+                                                                GetLockmodeName(tag->locktag_lockmethodid, mode))));
   }
   if (local_lock != nullptr) *local_lock = nullptr;
   // "Already clear": the caller has no invalidation messages to wait for.

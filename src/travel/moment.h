@@ -20,8 +20,8 @@ inline bool is_virtual_tablespace(Oid tablespace) { return tablespace >= kFirstV
 
 // What a session travels to.
 struct Moment {
-  XLogRecPtr lsn = InvalidXLogRecPtr;      // invalid: the present
-  Oid database_tablespace = InvalidOid;    // where the session's database lay then
+  XLogRecPtr lsn = InvalidXLogRecPtr;    // invalid: the present
+  Oid database_tablespace = InvalidOid;  // where the session's database lay then
 
   [[nodiscard]] bool is_present() const { return lsn == InvalidXLogRecPtr; }
   friend bool operator==(const Moment&, const Moment&) = default;

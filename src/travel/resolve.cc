@@ -1,9 +1,9 @@
-#include "pg/lsn_format.h"
 #include "travel/resolve.h"
 
 #include <cstring>
 #include <optional>
 
+#include "pg/lsn_format.h"
 #include "pg/guard.h"
 #include "pg/shared_state.h"
 #include "store/store.h"
@@ -23,8 +23,12 @@ namespace {
 constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
 
 Key time_mark_key(std::uint64_t ordered_time) {
-  return Key{KeyKind::kTimeMark, static_cast<std::uint32_t>(ordered_time >> 32),
-             static_cast<std::uint32_t>(ordered_time), 0, 0, 0};
+  return Key{KeyKind::kTimeMark,
+             static_cast<std::uint32_t>(ordered_time >> 32),
+             static_cast<std::uint32_t>(ordered_time),
+             0,
+             0,
+             0};
 }
 
 // The start of the first commit or abort record later than `time` among what ingest has seen.
@@ -61,11 +65,12 @@ Horizon require_history() {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there is no history to travel in"),
                     errdetail_internal("%s", error), hint[0] != '\0' ? errhint("%s", hint) : 0));
   }
-  ereport(ERROR,
-          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has not begun yet"),
-           errdetail("The baseline is being taken: %llu of %llu blocks.", static_cast<unsigned long long>(done),
-                     static_cast<unsigned long long>(total)),
-           errhint("Any moment after the baseline is complete can be travelled to; strata.status() shows its progress.")));
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has not begun yet"),
+       errdetail("The baseline is being taken: %llu of %llu blocks.", static_cast<unsigned long long>(done),
+                 static_cast<unsigned long long>(total)),
+       errhint("Any moment after the baseline is complete can be travelled to; strata.status() shows its progress.")));
   pg_unreachable();
 }
 
@@ -73,17 +78,17 @@ Horizon require_history() {
 const char* printed(TimestampTz time) { return pstrdup(timestamptz_to_str(time)); }
 
 [[noreturn]] void raise_out_of_range(TimestampTz time, const char* reason, const Horizon& horizon) {
-  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("cannot travel to %s: %s", printed(time), reason),
-                  errdetail("Moments from %s to %s can be reached.", printed(horizon.time),
-                            printed(GetCurrentTimestamp()))));
+  ereport(ERROR,
+          (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("cannot travel to %s: %s", printed(time), reason),
+           errdetail("Moments from %s to %s can be reached.", printed(horizon.time), printed(GetCurrentTimestamp()))));
   pg_unreachable();
 }
 
 [[noreturn]] void raise_out_of_range(XLogRecPtr lsn, const char* reason, const Horizon& horizon, XLogRecPtr newest) {
-  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                  errmsg("cannot travel to LSN %X/%X: %s", LSN_FORMAT_ARGS(lsn), reason),
-                  errdetail("LSNs from %X/%X to %X/%X can be reached.", LSN_FORMAT_ARGS(horizon.lsn),
-                            LSN_FORMAT_ARGS(newest))));
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("cannot travel to LSN %X/%X: %s", LSN_FORMAT_ARGS(lsn), reason),
+       errdetail("LSNs from %X/%X to %X/%X can be reached.", LSN_FORMAT_ARGS(horizon.lsn), LSN_FORMAT_ARGS(newest))));
   pg_unreachable();
 }
 

@@ -1,4 +1,3 @@
-#include "pg/lsn_format.h"
 #include "travel/settings.h"
 
 extern "C" {
@@ -20,6 +19,7 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
+#include "pg/lsn_format.h"
 #include "travel/database.h"
 #include "travel/resolve.h"
 #include "travel/session.h"
@@ -50,14 +50,12 @@ void require_permission(const char* name) {
   const Oid role = GetUserId();
   if (travelling()) {
     if (role == allowed_role) return;
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("permission denied to set parameter \"%s\"", name),
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to set parameter \"%s\"", name),
                     errdetail("The right to travel is checked in the present."),
                     errhint("RESET %s before changing the role.", name)));
   }
   if (pg_parameter_aclcheck(name, role, ACL_SET) != ACLCHECK_OK) {
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("permission denied to set parameter \"%s\"", name),
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to set parameter \"%s\"", name),
                     errhint("A superuser may travel, and a role with GRANT SET ON PARAMETER %s.", name)));
   }
   allowed_role = role;
@@ -79,8 +77,8 @@ void require_switchable_transaction(const char* name, GucSource source) {
 bool is_client_session() { return MyBackendType == B_BACKEND; }
 
 XLogRecPtr parse_and_resolve_time(const char* text) {
-  const TimestampTz time = DatumGetTimestampTz(DirectFunctionCall3(
-      timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+  const TimestampTz time = DatumGetTimestampTz(
+      DirectFunctionCall3(timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
   return resolve_time(time);
 }
 

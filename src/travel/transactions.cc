@@ -1,13 +1,7 @@
-#include "pg/lsn_format.h"
 #include "travel/transactions.h"
 
-#include <cstring>
-#include <vector>
-
-#include "pg/guard.h"
-#include "pg/shared_state.h"
+#include "pg/lsn_format.h"
 #include "travel/history.h"
-#include "travel/session.h"
 
 extern "C" {
 #include "access/transam.h"
@@ -63,29 +57,21 @@ bool xid_committed_at(TransactionId xid, XLogRecPtr at) {
 }
 
 int multixact_members_at(MultiXactId multi, XLogRecPtr at, MultiXactMember** members) {
-  Reader& reader = pg::store_reader();
-  int count = -1;
-  StoredMember* stored = nullptr;
-  pg::guarded([&] {
-    const auto version = reader.newest(Key{KeyKind::kMultiXact, 0, 0, 0, 0, multi}, at);
-    if (!version) return;
-    const std::string& value = version->value;
-    if (value.size() % sizeof(StoredMember) != 0) throw StoreError(ErrorKind::kCorrupt, "a multixact has a wrong size");
-    count = static_cast<int>(value.size() / sizeof(StoredMember));
-    pg::caught([&] { stored = static_cast<StoredMember*>(palloc(value.size() + 1)); });
-    std::memcpy(stored, value.data(), value.size());
-  });
-  if (count < 0) {
-    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("MultiXactId %u is not known at LSN %X/%X", multi,
-                                                            LSN_FORMAT_ARGS(at))));
+  char* bytes = nullptr;
+  Size size = 0;
+  if (!read_multixact_at(multi, at, &bytes, &size) || size % sizeof(StoredMember) != 0) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                    errmsg("MultiXactId %u is not known at LSN %X/%X", multi, LSN_FORMAT_ARGS(at))));
   }
+  const int count = static_cast<int>(size / sizeof(StoredMember));
+  const auto* stored = reinterpret_cast<const StoredMember*>(bytes);
   if (count == 0) return 0;
   *members = static_cast<MultiXactMember*>(palloc(sizeof(MultiXactMember) * static_cast<Size>(count)));
   for (int i = 0; i < count; i++) {
     (*members)[i].xid = stored[i].xid;
     (*members)[i].status = static_cast<MultiXactStatus>(stored[i].status);
   }
-  pfree(stored);
+  pfree(bytes);
   return count;
 }
 

@@ -133,6 +133,7 @@ class StoreManifest : public ::testing::Test {
       Layer layer;
       layer.number = number;
       layer.info.lsns = {.begin = number, .end = number + 1};
+      layer.info.entries = 0x0101010101010101;  // no zero at the end, which a tail of zeroes would complete
       edit.added = {layer};
       add(edit);
     }
