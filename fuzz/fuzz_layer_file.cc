@@ -1,5 +1,5 @@
-// A whole layer file. The input is the file's body: value blocks, index blocks, top index, filter; header and footer are
-// parsed from it as well, and made afresh with right checksums from its last bytes.
+// A whole layer file. The input is the file's body: value blocks, index blocks, top index, filter; header and footer
+// are parsed from it as well, and made afresh with right checksums from its last bytes.
 #include "fuzz_env.h"
 #include "store/layer_file.h"
 

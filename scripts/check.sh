@@ -23,16 +23,18 @@ suite() {
   shift
   say "$name"
   "$@" || { result=FAILED; failed=1; }
-  summary+=("$(printf '%-22s %-7s %4d s' "$name" "$result" $((SECONDS - begin)))")
+  summary+=("$(printf '%-24s %-7s %4d s' "$name" "$result" $((SECONDS - begin)))")
 }
 
 unit() { ctest --test-dir "$root/build/asan" --no-tests=error --output-on-failure -j 2 2>&1 | grep -v '^ *Start ' ; }
 
 fuzz_one() {
-  local name=$1
-  mkdir -p "$out/corpus/$name" "$root/fuzz/corpus/$name"
+  local name=$1 corpus=("$out/corpus/$1")
+  mkdir -p "${corpus[0]}"
+  # Inputs that are found go to the first folder; the seeds are only read.
+  [ ! -d "$root/fuzz/corpus/$name" ] || corpus+=("$root/fuzz/corpus/$name")
   (cd "$out" && "$root/build/fuzz/$name" -max_total_time="${FUZZ_SECONDS:-10}" -print_final_stats=1 -verbosity=0 \
-    "$out/corpus/$name" "$root/fuzz/corpus/$name")
+    "${corpus[@]}")
 }
 
 fuzz() {
@@ -65,7 +67,7 @@ tap() {
     PG_REGRESS="$install/lib/pgxs/src/test/regress/pg_regress" INITDB_TEMPLATE="$work/template" \
     STRATA_SOURCE="$root" STRATA_POSTGRESQL="$(postgres_of debug)" \
     TESTDATADIR="$work/tmp_check" TESTLOGDIR="$work/log" PG_TEST_PORT_DIR="$work/ports" \
-    prove -j 2 --timer --failures "${tests[@]}"
+    timeout "${TAP_SECONDS:-1500}" prove -j 2 --timer --failures "${tests[@]}"
 }
 
 regress() {

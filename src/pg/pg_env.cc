@@ -19,7 +19,9 @@ namespace {
 
 [[noreturn]] void fail(const char* what, const std::string& path) {
   const int error = errno;
-  const ErrorKind kind = error == ENOSPC || error == EDQUOT ? ErrorKind::kNoSpace : ErrorKind::kIo;
+  ErrorKind kind = ErrorKind::kIo;
+  if (error == ENOSPC || error == EDQUOT) kind = ErrorKind::kNoSpace;
+  if (error == ENOENT) kind = ErrorKind::kNotFound;
   throw StoreError(kind, std::string("could not ") + what + " \"" + path + "\": " + std::strerror(error));
 }
 

@@ -31,6 +31,7 @@ namespace {
 shmem_request_hook_type previous_request_hook = nullptr;
 shmem_startup_hook_type previous_startup_hook = nullptr;
 bool waiting_for_progress = false;
+std::unique_ptr<Reader> reader;
 
 std::size_t store_region_bytes() {
   return std::max(SharedStore::min_size(), static_cast<std::size_t>(memtable_size_kb) * 1024);
@@ -73,6 +74,9 @@ void startup_shared_memory() {
   LWLockRelease(AddinShmemInitLock);
 }
 
+// While file descriptors and shared memory still work: a reader holds a slot there.
+void close_reader(int, Datum) { reader.reset(); }
+
 void forget_waiter(int, Datum) {
   if (waiting_for_progress) pg_atomic_fetch_sub_u32(&shared_state->waiters, 1);
   waiting_for_progress = false;
@@ -112,7 +116,11 @@ void install_shared_memory_hooks() {
 }
 
 Reader& store_reader() {
-  static std::unique_ptr<Reader> reader;
+  static bool registered = false;
+  if (!registered) {
+    before_shmem_exit(close_reader, 0);
+    registered = true;
+  }
   if (reader == nullptr) {
     guarded([] { reader = std::make_unique<Reader>(pg_env(), kStoreDirectory, shared_store); });
   }

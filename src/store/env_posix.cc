@@ -23,8 +23,8 @@ namespace {
   const ErrorKind kind = code == ENOSPC || code == EDQUOT ? ErrorKind::kNoSpace
                          : code == ENOENT                 ? ErrorKind::kNotFound
                                                           : ErrorKind::kIo;
-  throw StoreError(kind, std::string("could not ") + action + " \"" + path +
-                             "\": " + std::generic_category().message(code));
+  throw StoreError(kind,
+                   std::string("could not ") + action + " \"" + path + "\": " + std::generic_category().message(code));
 }
 
 class Descriptor {

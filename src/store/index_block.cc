@@ -74,8 +74,7 @@ std::string IndexBlockBuilder::finish() {
   return result;
 }
 
-IndexBlockCursor::IndexBlockCursor(std::string_view content, LsnRange lsns, std::string_view file,
-                                   std::uint64_t offset)
+IndexBlockCursor::IndexBlockCursor(std::string_view content, LsnRange lsns, std::string_view file, std::uint64_t offset)
     : reader_({}, file, offset), lsns_(lsns) {
   const Bytes bytes = as_bytes(content);
   if (bytes.size() < 4) reader_.fail("an index block is too short");

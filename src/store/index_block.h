@@ -24,9 +24,9 @@ struct IndexEntry {
   bool base = false;
   bool is_inline = false;
   std::uint32_t value_bytes = 0;
-  Bytes inline_value;               // when inline; borrowed
-  BlockHandle block;                // when not inline
-  std::uint32_t value_offset = 0;   // in the block's content
+  Bytes inline_value;              // when inline; borrowed
+  BlockHandle block;               // when not inline
+  std::uint32_t value_offset = 0;  // in the block's content
 };
 
 class IndexBlockBuilder {
@@ -78,7 +78,7 @@ class IndexBlockCursor {
   std::uint32_t restart_count_ = 0;
   LsnRange lsns_;
   IndexEntry entry_;
-  BlockHandle block_;               // of the last entry that is not inline
+  BlockHandle block_;                 // of the last entry that is not inline
   std::uint64_t block_position_ = 0;  // behind its value, in the block's content
   bool has_block_ = false;
   bool jumped_ = false;  // to a restart; entry_ is not the one before it

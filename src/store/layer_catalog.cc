@@ -21,7 +21,8 @@ bool LayerCatalog::exists(Env& env, const std::string& directory) {
 }
 
 void LayerCatalog::create(Env& env, const std::string& directory, const StoreIdentity& identity) {
-  if (exists(env, directory)) throw StoreError(ErrorKind::kInvalid, "directory \"" + directory + "\" holds a store already");
+  if (exists(env, directory))
+    throw StoreError(ErrorKind::kInvalid, "directory \"" + directory + "\" holds a store already");
   env.create_directory(directory);
   ManifestState state;
   state.identity = identity;

@@ -26,8 +26,8 @@ class LayerCatalog {
   std::uint64_t take_number() { return next_number_++; }
 
   // Makes the edit durable and raises the layer-set version. REQUIRES: files added are durable, their names too.
-  // When it throws, whether the edit counts after a crash is open, and state() is as before; the files that the edit adds are
-  // garbage once a later edit has succeeded.
+  // When it throws, whether the edit counts after a crash is open, and state() is as before; the files that the edit
+  // adds are garbage once a later edit has succeeded.
   void apply(ManifestEdit edit);
 
   // Removes the files of layers that were taken out, as far as no reader may still use them. Never throws: what could

@@ -74,7 +74,8 @@ LayerFooter decode_layer_ends(Bytes header, Bytes footer, std::string_view file,
   layer.info.level = head.u8();
   head.bytes(2);
   layer.number = head.u64();
-  if (head.u64() != checksum(header.first(kLayerHeaderBytes - 8))) throw_corrupt(file, 0, "the header's checksum is wrong");
+  if (head.u64() != checksum(header.first(kLayerHeaderBytes - 8)))
+    throw_corrupt(file, 0, "the header's checksum is wrong");
   if (kind != kDelta && kind != kImage) throw_corrupt(file, 12, "the layer's kind is unknown");
   layer.info.image = kind == kImage;
 

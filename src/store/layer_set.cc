@@ -13,9 +13,8 @@ bool LayerRun::fits(const Layer& layer) const {
 }
 
 std::size_t LayerRun::first_reaching(const Key& key) const {
-  const auto found = std::partition_point(layers_.begin(), layers_.end(), [&](const Member& member) {
-    return member.layer.info.last_key < key;
-  });
+  const auto found = std::partition_point(layers_.begin(), layers_.end(),
+                                          [&](const Member& member) { return member.layer.info.last_key < key; });
   return static_cast<std::size_t>(found - layers_.begin());
 }
 

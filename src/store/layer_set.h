@@ -21,9 +21,9 @@ struct LayerVersion {
 
 // How far a walk goes that begins at the newest version.
 enum class Walk {
-  kToBase,    // up to and with the first base
-  kNewest,    // the first version only
-  kAll,       // past bases too
+  kToBase,  // up to and with the first base
+  kNewest,  // the first version only
+  kAll,     // past bases too
 };
 
 // Layers with one LSN range and disjoint ranges of keys, in key order.

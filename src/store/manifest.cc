@@ -1,5 +1,8 @@
 #include "store/manifest.h"
 
+#include <algorithm>
+#include <set>
+
 #include "store/no_postgres.h"
 
 namespace strata {
@@ -60,16 +63,21 @@ std::optional<Bytes> intact_edit(Bytes content, std::size_t offset) {
 }  // namespace
 
 void ManifestState::apply(const ManifestEdit& edit) {
-  std::map<std::uint64_t, Layer> next = layers;
-  for (const std::uint64_t number : edit.removed) {
-    if (next.erase(number) == 0) throw StoreError(ErrorKind::kInvalid, "an edit removes a layer that is not there");
+  const std::set<std::uint64_t> removed(edit.removed.begin(), edit.removed.end());
+  const bool all_there =
+      std::all_of(removed.begin(), removed.end(), [&](auto number) { return layers.contains(number); });
+  if (removed.size() != edit.removed.size() || !all_there) {
+    throw StoreError(ErrorKind::kInvalid, "an edit removes a layer that is not there");
   }
+  std::set<std::uint64_t> added;
   for (const Layer& layer : edit.added) {
-    if (!next.emplace(layer.number, layer).second) {
+    const bool there = layers.contains(layer.number) && !removed.contains(layer.number);
+    if (there || !added.insert(layer.number).second) {
       throw StoreError(ErrorKind::kInvalid, "an edit adds a layer that is there already");
     }
   }
-  layers = std::move(next);
+  for (const std::uint64_t number : removed) layers.erase(number);
+  for (const Layer& layer : edit.added) layers.emplace(layer.number, layer);
   if (edit.identity) identity = *edit.identity;
   if (edit.horizon) horizon = *edit.horizon;
   if (edit.flushed) flushed = *edit.flushed;
@@ -171,7 +179,8 @@ ManifestState decode_manifest(Bytes content, std::string_view file) {
   const Bytes magic = header.bytes(kMagic.size());
   if (std::memcmp(magic.data(), kMagic.data(), kMagic.size()) != 0) throw_corrupt(file, 0, "this is no manifest");
   const std::uint32_t version = header.u32();
-  if (header.u64() != checksum(content.first(kHeaderBytes - 8))) throw_corrupt(file, 0, "the header's checksum is wrong");
+  if (header.u64() != checksum(content.first(kHeaderBytes - 8)))
+    throw_corrupt(file, 0, "the header's checksum is wrong");
   if (version != kFormatVersion) {
     throw StoreError(ErrorKind::kVersion, "file \"" + std::string(file) + "\" has manifest format version " +
                                               std::to_string(version) + ", this program reads version " +

@@ -103,7 +103,8 @@ void Memtable::add(const Entry& entry, std::uint32_t sequence, int height) {
   node->base = entry.base;
   node->height = static_cast<std::uint8_t>(height);
   for (int level = 0; level < height; ++level) {
-    new (&node->links()[level]) std::atomic<Link>(previous[static_cast<std::size_t>(level)]->load(std::memory_order_relaxed));
+    new (&node->links()[level])
+        std::atomic<Link>(previous[static_cast<std::size_t>(level)]->load(std::memory_order_relaxed));
   }
   if (!entry.value.empty()) {
     std::memcpy(const_cast<std::byte*>(node->value()), entry.value.data(), entry.value.size());

@@ -40,7 +40,8 @@ class Memtable {
   void add(const Entry& entry, std::uint32_t sequence);
 
   class Cursor;
-  // Adds what stands at a position of another arena. Copying all of an arena, or less, takes no more room than it does there.
+  // Adds what stands at a position of another arena. Copying all of an arena, or less, takes no more room than it does
+  // there.
   void add_copy(const Cursor& from);
 
   // A position in the list. Valid as long as the arena is pinned (for the writer: not reset).

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 #include <tuple>
 
 #include "store/reader_impl.h"
@@ -58,9 +59,8 @@ void merge_versions(std::vector<MemtableVersion>& versions, Lsn flushed, Walk wa
     return std::tie(b.version.lsn, b.sequence) < std::tie(a.version.lsn, a.sequence);
   });
   if (walk == Walk::kAll) return;
-  const auto last = std::find_if(versions.begin(), versions.end(), [&](const MemtableVersion& one) {
-    return walk == Walk::kNewest || one.version.base;
-  });
+  const auto last = std::find_if(versions.begin(), versions.end(),
+                                 [&](const MemtableVersion& one) { return walk == Walk::kNewest || one.version.base; });
   if (last != versions.end()) versions.erase(last + 1, versions.end());
 }
 
@@ -114,24 +114,24 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
   std::vector<LayerVersion> older;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     merge_versions(recent[i], view.set->flushed(), walk);
-    const bool complete = !recent[i].empty() && (walk == Walk::kNewest ||
-                                                 (walk == Walk::kToBase && recent[i].back().version.base));
+    const bool complete =
+        !recent[i].empty() && (walk == Walk::kNewest || (walk == Walk::kToBase && recent[i].back().version.base));
     older.clear();
     if (!complete) view.set->find(keys[i], view.at, floor, walk, older);
 
     Chain& chain = chains[i];
     chain.reserve(older.size() + recent[i].size());
-    for (auto version = older.rbegin(); version != older.rend(); ++version) {
-      chain.push_back({.lsn = version->entry.lsn,
-                       .type = version->entry.type,
-                       .base = version->entry.base,
-                       .value = std::move(version->inline_value)});
-      if (!version->entry.is_inline) {
-        wanted.push_back({.file = version->file, .entry = version->entry, .version = &chain.back()});
+    for (LayerVersion& version : std::views::reverse(older)) {
+      chain.push_back({.lsn = version.entry.lsn,
+                       .type = version.entry.type,
+                       .base = version.entry.base,
+                       .value = std::move(version.inline_value)});
+      if (!version.entry.is_inline) {
+        wanted.push_back({.file = version.file, .entry = version.entry, .version = &chain.back()});
       }
     }
-    for (auto version = recent[i].rbegin(); version != recent[i].rend(); ++version) {
-      chain.push_back(std::move(version->version));
+    for (MemtableVersion& recent_version : std::views::reverse(recent[i])) {
+      chain.push_back(std::move(recent_version.version));
     }
   }
   read_values(wanted);

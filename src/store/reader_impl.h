@@ -93,7 +93,8 @@ struct Reader::Impl {
 // Appends the versions of `key` in (floor, at] that an arena has, as far as `walk` goes.
 void collect_versions(const Memtable& arena, const Key& key, Lsn at, Lsn floor, Walk walk,
                       std::vector<MemtableVersion>& out);
-// Orders what came from several arenas, newest first, drops what is at or below `flushed`, and ends it where `walk` ends.
+// Orders what came from several arenas, newest first, drops what is at or below `flushed`, and ends it where `walk`
+// ends.
 void merge_versions(std::vector<MemtableVersion>& versions, Lsn flushed, Walk walk);
 
 }  // namespace strata

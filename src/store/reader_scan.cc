@@ -130,7 +130,8 @@ std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const
   for (;;) {
     const EncodedKey* lowest = nullptr;
     for (const RunCursor& cursor : cursors) {
-      if (cursor.valid() && (lowest == nullptr || compare(cursor.entry().key, *lowest) < 0)) lowest = &cursor.entry().key;
+      if (cursor.valid() && (lowest == nullptr || compare(cursor.entry().key, *lowest) < 0))
+        lowest = &cursor.entry().key;
     }
     if (lowest != nullptr && compare(*lowest, encoded_bound) > 0) lowest = nullptr;
     if (lowest == nullptr && newer == recent.end()) break;

@@ -59,9 +59,7 @@ Memtable& SharedStore::open_arena(int i) {
   return table;
 }
 
-void SharedStore::close_arena(int i) {
-  arenas_[static_cast<std::size_t>(i)].open.store(0, std::memory_order_seq_cst);
-}
+void SharedStore::close_arena(int i) { arenas_[static_cast<std::size_t>(i)].open.store(0, std::memory_order_seq_cst); }
 
 void SharedStore::restart(Lsn flushed) {
   visible_lsn_.store(flushed, std::memory_order_seq_cst);
@@ -89,9 +87,7 @@ std::uint64_t SharedStore::move_slot(int slot) {
   }
 }
 
-void SharedStore::release_slot(int slot) {
-  slots_[static_cast<std::size_t>(slot)].store(0, std::memory_order_seq_cst);
-}
+void SharedStore::release_slot(int slot) { slots_[static_cast<std::size_t>(slot)].store(0, std::memory_order_seq_cst); }
 
 std::uint64_t SharedStore::oldest_version_in_use() const {
   std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();

@@ -31,12 +31,12 @@ struct Horizon {
 };
 
 struct LayerInfo {
-  std::string name;  // file name
-  int level = 0;     // 0: flushed memtable; 1: merged
+  std::string name;    // file name
+  int level = 0;       // 0: flushed memtable; 1: merged
   bool image = false;  // true: at most one version of a key, all of them bases
   Key first_key, last_key;
   LsnRange lsns;
-  std::uint64_t bytes = 0;    // on disk
+  std::uint64_t bytes = 0;  // on disk
   std::uint64_t entries = 0;
 };
 
@@ -68,10 +68,10 @@ class Writer {
 
   // Adds the versions of one WAL record that ends at `end` (all of them have lsn == end), in any order; two versions
   // of one key at one LSN apply in the order given. They are readable once visible_lsn() is raised with publish(). When
-  // there is no room, the memtable is published and flushed first (everything before this record). A record too large for
-  // an empty arena is published and written to a layer of its own at once: one call must bring all of such a record.
-  // REQUIRES: `end` is not lower than in any call before, and above visible_lsn(); no baseline is being taken. When it throws, nothing was
-  // added, and the same call may be tried again.
+  // there is no room, the memtable is published and flushed first (everything before this record). A record too large
+  // for an empty arena is published and written to a layer of its own at once: one call must bring all of such a
+  // record. REQUIRES: `end` is not lower than in any call before, and above visible_lsn(); no baseline is being taken.
+  // When it throws, nothing was added, and the same call may be tried again.
   void put(std::span<const Entry> entries, Lsn end);
   // Makes everything up to `end` visible to readers. REQUIRES: end is a record boundary.
   void publish(Lsn end);
@@ -82,7 +82,7 @@ class Writer {
   // The baseline: images in key order, written to image layers at `lsn` (each entry's lsn is `lsn`).
   // Nothing is visible before finish_baseline; a store that has a baseline refuses another. When a call throws anything
   // but kInvalid, the baseline is abandoned and has to begin anew.
-  void begin_baseline(Lsn lsn);  // REQUIRES: nothing was ever put or published
+  void begin_baseline(Lsn lsn);           // REQUIRES: nothing was ever put or published
   void add_baseline(const Entry& entry);  // REQUIRES: keys strictly ascending
   [[nodiscard]] std::uint64_t baseline_bytes() const;
   void finish_baseline(const Horizon& horizon);
@@ -124,8 +124,8 @@ class Reader {
   // them).
   [[nodiscard]] Chain chain(const Key& key, Lsn at, Lsn floor = kInvalidLsn);
 
-  // The same for many keys in ascending order, planned over all layers before any value is read; each value block is decoded once.
-  // `visit(i, chain)` is called for i = 0 .. keys.size() - 1 in order.
+  // The same for many keys in ascending order, planned over all layers before any value is read; each value block is
+  // decoded once. `visit(i, chain)` is called for i = 0 .. keys.size() - 1 in order.
   void chains(std::span<const Key> keys, Lsn at, Lsn floor, const std::function<void(std::size_t, Chain&&)>& visit);
 
   // The newest version of `key` at `at`, if any in (floor, at].

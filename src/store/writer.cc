@@ -76,8 +76,8 @@ struct Writer::Impl {
   std::unique_ptr<BaselineWriter> baseline;
 };
 
-// Goes on in the other arena with what has an LSN above `above`. REQUIRES: the layers have the rest, and no reader may see
-// what is moved.
+// Goes on in the other arena with what has an LSN above `above`. REQUIRES: the layers have the rest, and no reader may
+// see what is moved.
 void Writer::Impl::switch_arena(Lsn above) {
   const int other = 1 - active;
   Memtable& to = shared.open_arena(other);
@@ -187,6 +187,7 @@ void Writer::put(std::span<const Entry> entries, Lsn end) {
 }
 
 void Writer::publish(Lsn end) {
+  if (impl_->baseline != nullptr) throw_invalid("publish() while a baseline is being taken");
   if (end < impl_->shared.visible_lsn()) throw_invalid("publish() of an LSN that is past");
   impl_->shared.set_visible_lsn(end);
 }

@@ -50,6 +50,7 @@ void explain_refusal() {
     break;
   }
   if (!refusal) return;
+  if (error->sqlerrcode == ERRCODE_INTERNAL_ERROR) errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION);
   errdetail("The session sees the cluster as of %s.", describe_current_moment());
   errhint("RESET strata.travel_time (or strata.travel_lsn) returns to the present.");
 }

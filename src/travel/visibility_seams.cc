@@ -4,6 +4,7 @@ extern "C" {
 
 #include "miscadmin.h"
 #include "storage/proc.h"
+#include "utils/snapmgr.h"
 
 #include "seams.h"
 }
@@ -42,8 +43,10 @@ Snapshot get_snapshot_data(Snapshot snapshot) {
   hold_back_no_vacuum();
   // The present's snapshot gives MyProc->xmin a value of the present, which no historical xmin then replaces.
   strata_real_GetSnapshotData(snapshot);
-  snapshot->xmin = current_next_xid();
-  snapshot->xmax = snapshot->xmin;
+  snapshot->xmax = current_next_xid();
+  // While old transactions run, a recent moment's xmax may be newer than MyProc->xmin: snapmgr.c would then move that
+  // one forward. An older xmin means the same, as xids between the two are looked up in the commit log.
+  snapshot->xmin = TransactionIdPrecedes(TransactionXmin, snapshot->xmax) ? TransactionXmin : snapshot->xmax;
   snapshot->xcnt = 0;
   snapshot->subxcnt = 0;
   snapshot->suboverflowed = false;
@@ -54,7 +57,11 @@ Snapshot get_snapshot_data(Snapshot snapshot) {
 }
 
 bool install_imported_xmin(TransactionId, VirtualTransactionId*) { return true; }
-bool install_restored_xmin(TransactionId, PGPROC*) { return true; }
+
+bool install_restored_xmin(TransactionId, PGPROC*) {
+  hold_back_no_vacuum();
+  return true;
+}
 
 bool transaction_id_did_commit(TransactionId xid) { return xid_committed_at(xid, current_moment().lsn); }
 

@@ -35,7 +35,7 @@ for folder in sql expected results testtablespace; do server_folder "$out/$folde
 
 cd "$out"
 as_server_user env -u PGUSER -u PGDATABASE PATH="$install/bin:$PATH" \
-  "$program" --temp-instance="$out/instance" --temp-config="$out/temp.conf" --bindir="$install/bin" \
+  timeout "${SUITE_SECONDS:-900}" "$program" --temp-instance="$out/instance" --temp-config="$out/temp.conf" --bindir="$install/bin" \
   --inputdir="$inputs" --expecteddir="$inputs" --outputdir="$out" --dlpath="$postgresql/build/src/test/regress" \
   --no-locale --max-concurrent-tests=20 --schedule="$schedule" || {
   status=$?

@@ -69,7 +69,8 @@ void insist(int attempts, Action&& action) {
 // What a worker does; `acknowledged` is what it was told to be durable.
 void work(FaultEnv& env, SharedStore& shared, Lsn& acknowledged, int attempts) {
   insist(attempts, [&] {
-    if (!Writer::store_exists(env, "store")) Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
+    if (!Writer::store_exists(env, "store"))
+      Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
   });
   std::unique_ptr<Writer> writer;
   insist(attempts, [&] { writer = std::make_unique<Writer>(env, "store", shared, options()); });
@@ -187,7 +188,8 @@ TEST(StoreCrash, EveryDamagedByteOfALayerIsAnErrorOrDoesNotMatter) {
     std::string seen;
     Reader reader(env, "store", nullptr);
     for (std::uint32_t block = 0; block < 30; ++block) {
-      for (const Version& version : reader.chain(page(1, block), kMaxLsn)) seen += std::to_string(version.lsn) + version.value;
+      for (const Version& version : reader.chain(page(1, block), kMaxLsn))
+        seen += std::to_string(version.lsn) + version.value;
     }
     return seen;
   };

@@ -33,8 +33,8 @@ TEST(StoreFormat, EncodedKeysSortAsKeysDo) {
 }
 
 TEST(StoreFormat, AVarintReadsBackAndATooLongOneIsRefused) {
-  for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{127}, std::uint64_t{128}, std::uint64_t{1} << 63,
-                                    ~std::uint64_t{0}}) {
+  for (const std::uint64_t value :
+       {std::uint64_t{0}, std::uint64_t{127}, std::uint64_t{128}, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
     std::string out;
     put_varint(out, value);
     EXPECT_EQ(ByteReader(as_bytes(out), "f", 0).varint(), value);

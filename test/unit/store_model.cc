@@ -144,8 +144,9 @@ class StoreModel : public ::testing::TestWithParam<unsigned> {
       scanned.emplace_back(k, version);
       return true;
     });
-    ASSERT_TRUE(std::equal(scanned.begin(), scanned.end(), expected.begin(), expected.end(),
-                           [](const auto& a, const auto& b) { return a.first == b.first && equal(a.second, b.second); }));
+    ASSERT_TRUE(
+        std::equal(scanned.begin(), scanned.end(), expected.begin(), expected.end(),
+                   [](const auto& a, const auto& b) { return a.first == b.first && equal(a.second, b.second); }));
   }
 
   std::mt19937_64 random_;
