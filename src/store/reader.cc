@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <ranges>
 #include <tuple>
 
 #include "store/reader_impl.h"
@@ -121,7 +120,7 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
 
     Chain& chain = chains[i];
     chain.reserve(older.size() + recent[i].size());
-    for (LayerVersion& version : std::views::reverse(older)) {
+    std::for_each(older.rbegin(), older.rend(), [&](LayerVersion& version) {
       chain.push_back({.lsn = version.entry.lsn,
                        .type = version.entry.type,
                        .base = version.entry.base,
@@ -129,10 +128,9 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
       if (!version.entry.is_inline) {
         wanted.push_back({.file = version.file, .entry = version.entry, .version = &chain.back()});
       }
-    }
-    for (MemtableVersion& recent_version : std::views::reverse(recent[i])) {
-      chain.push_back(std::move(recent_version.version));
-    }
+    });
+    std::for_each(recent[i].rbegin(), recent[i].rend(),
+                  [&](MemtableVersion& version) { chain.push_back(std::move(version.version)); });
   }
   read_values(wanted);
   return chains;
