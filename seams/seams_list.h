@@ -47,11 +47,22 @@ SEAM(XLogRecPtr, TransactionIdGetCommitLSN, (TransactionId xid), (xid))
 SEAM(int, GetMultiXactIdMembers, (MultiXactId multi, MultiXactMember** members, bool from_pgupgrade, bool isLockOnly),
      (multi, members, from_pgupgrade, isLockOnly))
 SEAM(bool, MultiXactIdIsRunning, (MultiXactId multi, bool isLockOnly), (multi, isLockOnly))
+SEAM(MultiXactId, ReadNextMultiXactId, (void), ())
+SEAM_VOID(ReadMultiXactIdRange, (MultiXactId * oldest, MultiXactId* next), (oldest, next))
+SEAM(XLogRecPtr, GetXLogReplayRecPtr, (TimeLineID * replayTLI), (replayTLI))
+SEAM(TimestampTz, GetLatestXTime, (void), ())
 
 /* Catalogs, transactions, locks. */
 SEAM(RelFileNumber, RelationMapOidToFilenumber, (Oid relationId, bool shared), (relationId, shared))
 SEAM(Oid, RelationMapFilenumberToOid, (RelFileNumber filenumber, bool shared), (filenumber, shared))
 SEAM_VOID(pgstat_init_relation, (Relation rel), (rel))
+SEAM(PgStat_StatTabEntry*, pgstat_fetch_stat_tabentry, (Oid relid), (relid))
+SEAM(PgStat_StatTabEntry*, pgstat_fetch_stat_tabentry_ext, (bool shared, Oid reloid), (shared, reloid))
+SEAM(PgStat_TableStatus*, find_tabstat_entry, (Oid rel_id), (rel_id))
+SEAM(PgStat_StatFuncEntry*, pgstat_fetch_stat_funcentry, (Oid func_id), (func_id))
+SEAM(PgStat_FunctionCounts*, find_funcstat_entry, (Oid func_id), (func_id))
+SEAM_VOID(pgstat_init_function_usage, (FunctionCallInfo fcinfo, PgStat_FunctionCallUsage* fcu), (fcinfo, fcu))
+SEAM(bool, isTempOrTempToastNamespace, (Oid namespaceId), (namespaceId))
 SEAM(bool, RecoveryInProgress, (void), ())
 SEAM(bool, XLogInsertAllowed, (void), ())
 SEAM_VOID(StartTransactionCommand, (void), ())
@@ -63,6 +74,14 @@ SEAM(LockAcquireResult, LockAcquireExtended,
      (locktag, lockmode, sessionLock, dontWait, reportMemoryError, locallockp, logLockFailure))
 SEAM(bool, LockRelease, (const LOCKTAG* locktag, LOCKMODE lockmode, bool sessionLock), (locktag, lockmode, sessionLock))
 SEAM(bool, LockHeldByMe, (const LOCKTAG* locktag, LOCKMODE lockmode, bool orstronger), (locktag, lockmode, orstronger))
+
+/* Rights. */
+SEAM(bool, superuser, (void), ())
+SEAM(bool, superuser_arg, (Oid roleid), (roleid))
+SEAM(bool, has_privs_of_role, (Oid member, Oid role), (member, role))
+SEAM(AclResult, pg_parameter_aclcheck, (const char* name, Oid roleid, AclMode mode), (name, roleid, mode))
+SEAM(bool, check_role, (char** newval, void** extra, GucSource source), (newval, extra, source))
+SEAM(bool, check_session_authorization, (char** newval, void** extra, GucSource source), (newval, extra, source))
 
 /* Redo of one page, outside recovery. */
 SEAM(XLogRedoAction, XLogReadBufferForRedo, (XLogReaderState * record, uint8 block_id, Buffer* buf),
@@ -84,6 +103,10 @@ SEAM(bool, errstart, (int elevel, const char* domain), (elevel, domain))
 SEAM(bool, errstart_cold, (int elevel, const char* domain), (elevel, domain))
 SEAM_VOID(errfinish, (const char* filename, int lineno, const char* funcname), (filename, lineno, funcname))
 
+/* What is not in the cluster's pages: the free space map, which is not kept, and what foreign tables show. */
+SEAM(Size, GetRecordedFreeSpace, (Relation rel, BlockNumber heapBlk), (rel, heapBlk))
+SEAM(ForeignScanState*, ExecInitForeignScan, (ForeignScan * node, EState* estate, int eflags), (node, estate, eflags))
+
 /* SQL functions that read files instead of pages. */
 SEAM(Datum, pg_relation_size, (PG_FUNCTION_ARGS), (fcinfo))
 SEAM(Datum, pg_table_size, (PG_FUNCTION_ARGS), (fcinfo))
@@ -93,3 +116,13 @@ SEAM(Datum, pg_database_size_oid, (PG_FUNCTION_ARGS), (fcinfo))
 SEAM(Datum, pg_database_size_name, (PG_FUNCTION_ARGS), (fcinfo))
 SEAM(Datum, pg_tablespace_size_oid, (PG_FUNCTION_ARGS), (fcinfo))
 SEAM(Datum, pg_tablespace_size_name, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_tablespace_location, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_get_multixact_members, (PG_FUNCTION_ARGS), (fcinfo))
+
+#define REFUSED_FUNCTION(name) SEAM(Datum, name, (PG_FUNCTION_ARGS), (fcinfo))
+#include "refused_functions.h"
+#undef REFUSED_FUNCTION
+
+#define SERVER_FUNCTION(name) SEAM(Datum, name, (PG_FUNCTION_ARGS), (fcinfo))
+#include "server_functions.h"
+#undef SERVER_FUNCTION

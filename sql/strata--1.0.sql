@@ -1,6 +1,7 @@
 \echo Use "CREATE EXTENSION strata" to load this file. \quit
 
--- Every function raises object_not_in_prerequisite_state (55000) where strata_enabled is off.
+-- Every function raises object_not_in_prerequisite_state (55000) where strata_enabled is off, but for those that compare
+-- clusters.
 
 -- One row: what ingest does.
 --   state              starting, baseline (nothing can be travelled to yet), running, stopped (see last_error)
@@ -96,6 +97,87 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'strata_check_pages';
 COMMENT ON FUNCTION strata.check_pages(regclass) IS 'compare the pages of a relation with those rebuilt from history';
 
+-- Reads WAL between two LSNs, which must still be in pg_wal, and compares the page images that wal_consistency_checking
+-- put there with the pages rebuilt at the end of their record. One row for each type of record that was met (types that
+-- differ only in flags have rows of their own, under one name):
+--   blocks          block references, but for those of the free space map
+--   compared        images that were compared; those that recovery applies are not, as the rebuilt page is made from them
+--   redo_calls      calls of PostgreSQL's redo routines that rebuilding took
+--   mismatches      images that differ; anything but 0 is a defect
+--   first_mismatch  where the first one differs, else null
+CREATE FUNCTION strata.check_wal(
+    start_lsn pg_lsn,
+    end_lsn pg_lsn,
+    OUT resource_manager text,
+    OUT record_type text,
+    OUT records bigint,
+    OUT blocks bigint,
+    OUT compared bigint,
+    OUT redo_calls bigint,
+    OUT mismatches bigint,
+    OUT first_mismatch text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_check_wal';
+COMMENT ON FUNCTION strata.check_wal(pg_lsn, pg_lsn) IS 'compare the page images in WAL with pages rebuilt from history';
+
+-- The functions below compare clusters: each answers the same on two servers that have replayed the same WAL, and in a
+-- session that travels to the same moment. They need no history and answer where strata_enabled is off, too.
+
+-- Forks, sizes in blocks and digests of the pages that WAL keeps of a relation: main fork and visibility map; of an
+-- unlogged relation the init fork. Pages are digested under the mask of their resource manager, which hides hint bits
+-- and the like; of the visibility map every bit counts, of heap pages PD_ALL_VISIBLE too. No rows for a relation
+-- without logged pages.
+CREATE FUNCTION strata.relation_digest(rel regclass, OUT fork text, OUT blocks bigint, OUT digest text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_relation_digest';
+COMMENT ON FUNCTION strata.relation_digest(regclass) IS 'sizes and digests of the pages of a relation';
+
+-- One fork's pages: digest and the masked bytes.
+CREATE FUNCTION strata.page_digests(rel regclass, fork text, OUT block bigint, OUT digest text, OUT masked bytea)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_page_digests';
+COMMENT ON FUNCTION strata.page_digests(regclass, text) IS 'digest of each page of a fork';
+
+-- The transaction ID that would have been assigned next; in a travelling session, as recovery would leave it.
+CREATE FUNCTION strata.next_xid()
+RETURNS xid8
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_next_xid';
+COMMENT ON FUNCTION strata.next_xid() IS 'the next transaction ID';
+
+-- What the commit log says of the transactions from first_xid (inclusive) to end_xid (exclusive).
+CREATE FUNCTION strata.commit_log_digest(
+    first_xid xid8, end_xid xid8, OUT committed bigint, OUT aborted bigint, OUT digest text)
+RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_commit_log_digest';
+COMMENT ON FUNCTION strata.commit_log_digest(xid8, xid8) IS 'digest of transaction statuses';
+
+-- The multixacts that exist now, from oldest (inclusive) to next (exclusive). An error (55000) while travelling.
+CREATE FUNCTION strata.multixact_range(OUT oldest xid, OUT next xid)
+RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_multixact_range';
+COMMENT ON FUNCTION strata.multixact_range() IS 'the range of existing multixacts';
+
+-- The members of the multixacts from first_multi (inclusive) to end_multi (exclusive).
+CREATE FUNCTION strata.multixact_digest(
+    first_multi xid, end_multi xid, OUT multixacts bigint, OUT members bigint, OUT digest text)
+RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_multixact_digest';
+COMMENT ON FUNCTION strata.multixact_digest(xid, xid) IS 'digest of the members of multixacts';
+
 GRANT USAGE ON SCHEMA strata TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.layers() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.check_pages(regclass) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.check_wal(pg_lsn, pg_lsn) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.relation_digest(regclass) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.page_digests(regclass, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.next_xid() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.commit_log_digest(xid8, xid8) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.multixact_range() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.multixact_digest(xid, xid) FROM PUBLIC;

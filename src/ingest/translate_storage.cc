@@ -82,11 +82,11 @@ void RecordTranslator::translate_database() {
       const std::uint32_t source[] = {copy->src_tablespace_id, copy->src_db_id};
       const std::optional<Version> map =
           reader_.newest(relation_map_key(copy->src_tablespace_id, copy->src_db_id), published_);
-      if (!map || map->value.empty()) {
-        throw HistoryEnds("the relation map of the copied database is not known: " + describe_record(), "");
-      }
       batch_.add_value(database_key(copy->tablespace_id, copy->db_id), source, sizeof(source));
-      batch_.add_value(relation_map_key(copy->tablespace_id, copy->db_id), map->value.data(), map->value.size());
+      // The map lies in the database's own tablespace only; tables may lie in others, each of which is copied.
+      if (map && !map->value.empty()) {
+        batch_.add_value(relation_map_key(copy->tablespace_id, copy->db_id), map->value.data(), map->value.size());
+      }
       replaced_databases_.push_back({copy->tablespace_id, copy->db_id});
       return;
     }

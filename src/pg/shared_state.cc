@@ -31,6 +31,9 @@ namespace {
 shmem_request_hook_type previous_request_hook = nullptr;
 shmem_startup_hook_type previous_startup_hook = nullptr;
 bool waiting_for_progress = false;
+
+// Decoded blocks that a travelling session keeps: hundreds of sessions may travel.
+constexpr std::size_t kReaderCacheBytes = std::size_t{16} << 20;
 std::unique_ptr<Reader> reader;
 
 std::size_t store_region_bytes() {
@@ -122,7 +125,10 @@ Reader& store_reader() {
     registered = true;
   }
   if (reader == nullptr) {
-    guarded([] { reader = std::make_unique<Reader>(pg_env(), kStoreDirectory, shared_store); });
+    guarded([] {
+      reader = std::make_unique<Reader>(pg_env(), kStoreDirectory, shared_store,
+                                        ReaderOptions{.cache_bytes = kReaderCacheBytes});
+    });
   }
   return *reader;
 }

@@ -7,42 +7,12 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
-#include <optional>
-
-#include "ingest/keys.h"
-#include "pg/guard.h"
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
 #include "sql/prerequisites.h"
 #include "travel/resolve.h"
 
 namespace strata::sql {
-
-namespace {
-
-// The latest timestamp among the marks whose record ends at or before `at`. Marks rise in time and in LSN together, so
-// the first mark from any time on tells on which side of `at` that time lies.
-std::optional<TimestampTz> newest_mark(Reader& reader, Lsn at, Lsn visible) {
-  const Key last = ingest::time_mark_key(PG_INT64_MAX);
-  auto found = reader.first_in(ingest::time_mark_key(PG_INT64_MIN), last, visible);
-  if (!found || found->second.lsn > at) return std::nullopt;
-  TimestampTz low = ingest::time_of_mark(found->first);
-  TimestampTz high = PG_INT64_MAX;
-  while (low < high) {
-    // Far apart times overflow a signed difference, never an unsigned one.
-    const uint64 distance = static_cast<uint64>(high) - static_cast<uint64>(low);
-    const auto middle = static_cast<TimestampTz>(static_cast<uint64>(high) - distance / 2);
-    found = reader.first_in(ingest::time_mark_key(middle), last, visible);
-    if (found && found->second.lsn <= at) {
-      low = ingest::time_of_mark(found->first);
-    } else {
-      high = middle - 1;
-    }
-  }
-  return low;
-}
-
-}  // namespace
 
 extern "C" {
 
@@ -64,13 +34,8 @@ Datum strata_time_at(PG_FUNCTION_ARGS) {
   }
   pg::wait_for_visible(at);
 
-  Reader& reader = pg::store_reader();
-  TimestampTz time = horizon.time;
-  pg::guarded([&reader, &time, at] {
-    const std::optional<TimestampTz> mark = newest_mark(reader, at, pg::shared_store->visible_lsn());
-    if (mark) time = *mark;
-  });
-  PG_RETURN_TIMESTAMPTZ(time);
+  const TimestampTz last_commit = travel::last_commit_at(at);
+  PG_RETURN_TIMESTAMPTZ(last_commit != 0 ? last_commit : horizon.time);
 }
 
 PG_FUNCTION_INFO_V1(strata_wait_for);

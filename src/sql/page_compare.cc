@@ -91,6 +91,14 @@ RmgrId mask_of(Relation rel) {
   }
 }
 
+void mask_page(RmgrId rmgr, ForkNumber fork, BlockNumber block, char* page) {
+  if (fork == VISIBILITYMAP_FORKNUM) {
+    std::memset(page, 0, MAXALIGN(SizeOfPageHeaderData));
+  } else if (!PageIsNew(page) && has_sane_header(page) && GetRmgr(rmgr).rm_mask != nullptr) {
+    GetRmgr(rmgr).rm_mask(page, block);
+  }
+}
+
 int first_difference(RmgrId rmgr, ForkNumber fork, BlockNumber block, char* present, char* rebuilt) {
   if (fork == VISIBILITYMAP_FORKNUM) return first_wrong_map_byte(present, rebuilt);
   if (PageIsNew(rebuilt) && never_logged(present)) return -1;

@@ -74,12 +74,26 @@ Oid relation_map_filenumber_to_oid(RelFileNumber filenumber, bool shared) {
 bool recovery_in_progress() { return true; }
 bool xlog_insert_allowed() { return false; }
 
+// The session's schema for temporary tables was another session's then.
+bool is_own_temporary_schema(Oid) { return false; }
+
 // Relations of the past may be gone: counting their scans would leave entries that nothing ever drops.
 void init_no_statistics(Relation relation) {
   if (relation->pgstat_info != nullptr) pgstat_unlink_relation(relation);
   relation->pgstat_enabled = false;
   relation->pgstat_info = nullptr;
 }
+
+// The same for functions. A null counter is not counted.
+void init_no_function_usage(FunctionCallInfo, PgStat_FunctionCallUsage* usage) { usage->fs = nullptr; }
+
+// What the present counts under an OID of the past is of no use, and may belong to something else. As after recovery,
+// there are no statistics of relations and functions.
+PgStat_StatTabEntry* no_table_statistics(Oid) { return nullptr; }
+PgStat_StatTabEntry* no_table_statistics_ext(bool, Oid) { return nullptr; }
+PgStat_TableStatus* no_table_statistics_of_transaction(Oid) { return nullptr; }
+PgStat_StatFuncEntry* no_function_statistics(Oid) { return nullptr; }
+PgStat_FunctionCounts* no_function_statistics_of_transaction(Oid) { return nullptr; }
 
 }  // namespace
 
@@ -95,8 +109,15 @@ void install_catalog_seams(bool travel) {
   strata_seams.RelationMapOidToFilenumber = travel ? relation_map_oid_to_filenumber : nullptr;
   strata_seams.RelationMapFilenumberToOid = travel ? relation_map_filenumber_to_oid : nullptr;
   strata_seams.RecoveryInProgress = travel ? recovery_in_progress : nullptr;
+  strata_seams.isTempOrTempToastNamespace = travel ? is_own_temporary_schema : nullptr;
   strata_seams.XLogInsertAllowed = travel ? xlog_insert_allowed : nullptr;
   strata_seams.pgstat_init_relation = travel ? init_no_statistics : nullptr;
+  strata_seams.pgstat_init_function_usage = travel ? init_no_function_usage : nullptr;
+  strata_seams.pgstat_fetch_stat_tabentry = travel ? no_table_statistics : nullptr;
+  strata_seams.pgstat_fetch_stat_tabentry_ext = travel ? no_table_statistics_ext : nullptr;
+  strata_seams.find_tabstat_entry = travel ? no_table_statistics_of_transaction : nullptr;
+  strata_seams.pgstat_fetch_stat_funcentry = travel ? no_function_statistics : nullptr;
+  strata_seams.find_funcstat_entry = travel ? no_function_statistics_of_transaction : nullptr;
 }
 
 void forget_catalog_caches() {

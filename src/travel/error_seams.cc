@@ -51,8 +51,7 @@ void explain_refusal() {
   }
   if (!refusal) return;
   if (error->sqlerrcode == ERRCODE_INTERNAL_ERROR) errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION);
-  errdetail("The session sees the cluster as of %s.", describe_current_moment());
-  errhint("RESET strata.travel_time (or strata.travel_lsn) returns to the present.");
+  explain_travel();
 }
 
 void err_finish(const char* file, int line, const char* function) {
@@ -63,6 +62,11 @@ void err_finish(const char* file, int line, const char* function) {
 }
 
 }  // namespace
+
+int explain_travel() {
+  errdetail("The session sees the cluster as of %s.", describe_current_moment());
+  return errhint("RESET strata.travel_time (or strata.travel_lsn) returns to the present.");
+}
 
 void install_error_seams(bool travel) { strata_seams.errfinish = travel ? err_finish : nullptr; }
 

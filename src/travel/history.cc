@@ -106,8 +106,27 @@ XLogRecPtr floor_of(const std::vector<Reset>& resets, BlockNumber block, XLogRec
 
 bool has_base(const Chain& chain) { return !chain.empty() && chain.front().base; }
 
+void check_chain(const Key& key, const Chain& chain) {
+  if (chain.empty() || has_base(chain) || chain.front().type != EntryType::kRecord) return;
+  throw StoreError(ErrorKind::kCorrupt, "the history of block " + std::to_string(key.block) + " of relation " +
+                                            std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
+                                            std::to_string(key.relation) + " has changes but no page to apply them to");
+}
+
+// The page that a chain of another key ends with, as the base of a chain.
+Version base_from(const Key& key, const Chain& chain, XLogRecPtr lsn) {
+  check_chain(key, chain);
+  Version base;
+  base.lsn = lsn;
+  base.type = EntryType::kImage;
+  base.base = true;
+  base.value.resize(BLCKSZ);
+  pg::caught([&] { redo::rebuild_page(key, chain, base.value.data()); });
+  return base;
+}
+
 // The chains of blocks first .. first + count - 1. A chain whose base lies in the database that this one was copied
-// from starts with what that one had.
+// from starts with the page that was copied: records name the relation that they change, which is another one there.
 std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, ForkNumber fork, BlockNumber first,
                                 int count, XLogRecPtr at, int depth = 0) {
   if (depth == kMaxCopies) throw_too_many_copies();
@@ -132,10 +151,11 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
       for (int i = done; i < end; i++) {
         Chain& chain = chains[static_cast<std::size_t>(i)];
         if (has_base(chain)) continue;
-        Chain older = std::move(
-            block_chains(reader, source, fork, first + static_cast<BlockNumber>(i), 1, state.since, depth + 1)[0]);
-        older.insert(older.end(), std::make_move_iterator(chain.begin()), std::make_move_iterator(chain.end()));
-        chain = std::move(older);
+        const BlockNumber block = first + static_cast<BlockNumber>(i);
+        const Chain older = std::move(block_chains(reader, source, fork, block, 1, state.since, depth + 1)[0]);
+        if (older.empty()) continue;
+        const Key key = relation_key(KeyKind::kPage, source, fork, block);
+        chain.insert(chain.begin(), base_from(key, older, state.since));
       }
     }
     done = end;
@@ -156,13 +176,6 @@ void read_history(XLogRecPtr at, Read&& read) {
                        "the end of history is being read again after a restart of its worker; try again");
     }
   });
-}
-
-void check_chain(const Key& key, const Chain& chain) {
-  if (chain.empty() || has_base(chain) || chain.front().type != EntryType::kRecord) return;
-  throw StoreError(ErrorKind::kCorrupt, "the history of block " + std::to_string(key.block) + " of relation " +
-                                            std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
-                                            std::to_string(key.relation) + " has changes but no page to apply them to");
 }
 
 }  // namespace

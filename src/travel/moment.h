@@ -11,6 +11,8 @@ extern "C" {
 #include "storage/procnumber.h"
 }
 
+#include "travel/counters.h"
+
 namespace strata::travel {
 
 // Tablespace OIDs from here on are virtual. PostgreSQL's OID counter would need 3.7 billion objects to reach them.
@@ -22,6 +24,8 @@ inline bool is_virtual_tablespace(Oid tablespace) { return tablespace >= kFirstV
 struct Moment {
   XLogRecPtr lsn = InvalidXLogRecPtr;    // invalid: the present
   Oid database_tablespace = InvalidOid;  // where the session's database lay then
+  Counters counters;
+  bool superuser = false;  // whether the session's user was a superuser of the present when it left
 
   [[nodiscard]] bool is_present() const { return lsn == InvalidXLogRecPtr; }
   friend bool operator==(const Moment&, const Moment&) = default;

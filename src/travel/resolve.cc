@@ -31,6 +31,10 @@ Key time_mark_key(std::uint64_t ordered_time) {
              0};
 }
 
+TimestampTz time_of_mark(const Key& key) {
+  return static_cast<TimestampTz>(((std::uint64_t{key.tablespace} << 32) | key.database) ^ kSignBit);
+}
+
 // The start of the first commit or abort record later than `time` among what ingest has seen.
 std::optional<XLogRecPtr> first_end_after(TimestampTz time) {
   Reader& reader = pg::store_reader();
@@ -130,6 +134,30 @@ XLogRecPtr resolve_lsn(XLogRecPtr lsn) {
   if (lsn < horizon.lsn) raise_out_of_range(lsn, "history does not reach back that far", horizon, newest);
   pg::wait_for_visible(lsn);
   return lsn;
+}
+
+// Marks rise in time and in LSN together, so the first mark from any time on tells on which side of `lsn` that time
+// lies.
+TimestampTz last_commit_at(XLogRecPtr lsn) {
+  TimestampTz time = 0;
+  Reader& reader = pg::store_reader();
+  pg::guarded([&] {
+    const Lsn visible = pg::shared_store->visible_lsn();
+    std::uint64_t low = 0;
+    std::uint64_t high = ~std::uint64_t{0};
+    for (;;) {
+      const std::uint64_t middle = high - (high - low) / 2;
+      const auto mark = reader.first_in(time_mark_key(middle), time_mark_key(~std::uint64_t{0}), visible);
+      if (mark && mark->second.lsn <= lsn) {
+        time = time_of_mark(mark->first);
+        low = static_cast<std::uint64_t>(time) ^ kSignBit;
+      } else {
+        high = middle - 1;
+      }
+      if (low >= high) break;
+    }
+  });
+  return time;
 }
 
 }  // namespace strata::travel

@@ -18,4 +18,8 @@ XLogRecPtr resolve_time(TimestampTz time);
 // Checks that `lsn` can be travelled to, and waits until ingest has reached it. Returns it.
 XLogRecPtr resolve_lsn(XLogRecPtr lsn);
 
+// The latest timestamp of a commit or abort whose record ends at or before `lsn`; 0 where history holds none. REQUIRES:
+// ingest has reached `lsn`.
+TimestampTz last_commit_at(XLogRecPtr lsn);
+
 }  // namespace strata::travel

@@ -39,7 +39,11 @@ void install_travel_seams(bool travel) {
   install_catalog_seams(travel);
   install_lock_seams(travel);
   install_error_seams(travel);
+  install_counter_seams(travel);
+  install_rights_seams(travel);
+  install_refusals(travel);
   install_size_functions(travel);
+  install_multixact_functions(travel);
 }
 
 void switch_to(const Moment& moment) {
@@ -52,7 +56,6 @@ void switch_to(const Moment& moment) {
     present_read_only = XactReadOnly;
   }
   release_virtual_tablespaces();
-  forget_visibility_caches();
   forget_catalog_caches();
   current = moment;
   publish_moment(moment);

@@ -20,6 +20,9 @@ void switch_to_requested();
 // How the current moment reads in messages: the text of the setting that asked for it.
 const char* describe_current_moment();
 
+// For ereport: the detail (the moment) and the hint (how to return) of an error that is one because of the travel.
+int explain_travel();
+
 // Installs the seams and hooks that every process needs. From _PG_init.
 void install_session_hooks();
 
@@ -29,13 +32,16 @@ void install_visibility_seams(bool travel);
 void install_catalog_seams(bool travel);
 void install_lock_seams(bool travel);
 void install_error_seams(bool travel);
+void install_counter_seams(bool travel);
+void install_rights_seams(bool travel);
+void install_refusals(bool travel);
 void install_size_functions(bool travel);
+void install_multixact_functions(bool travel);
 
 // Storage seams that every process needs: any of them may evict a historical page from shared buffers.
 void install_permanent_storage_seams();
 
 // Forget what was cached about the moment before.
-void forget_visibility_caches();
 void forget_catalog_caches();
 
 }  // namespace strata::travel

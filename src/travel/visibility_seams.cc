@@ -17,16 +17,8 @@ namespace strata::travel {
 
 namespace {
 
-XLogRecPtr next_xid_lsn = InvalidXLogRecPtr;
-TransactionId next_xid = InvalidTransactionId;
-
 TransactionId current_next_xid() {
-  const XLogRecPtr at = current_moment().lsn;
-  if (next_xid_lsn != at) {
-    next_xid = XidFromFullTransactionId(next_xid_at(at));
-    next_xid_lsn = at;
-  }
-  return next_xid;
+  return XidFromFullTransactionId(FullTransactionIdFromU64(current_moment().counters.next_xid));
 }
 
 // Nothing that this session reads can be vacuumed away: its xmin must hold back nobody. The flag lasts until the end
@@ -41,8 +33,13 @@ void hold_back_no_vacuum() {
 
 Snapshot get_snapshot_data(Snapshot snapshot) {
   hold_back_no_vacuum();
-  // The present's snapshot gives MyProc->xmin a value of the present, which no historical xmin then replaces.
+  // The present's snapshot gives MyProc->xmin a value of the present, which no historical xmin then replaces. It is
+  // made anew: one that was taken before the session left the present had other rules (it counted running
+  // transactions).
+  snapshot->snapXactCompletionCount = 0;
+  show_counters_of_present();
   strata_real_GetSnapshotData(snapshot);
+  show_counters_of_moment();
   snapshot->xmax = current_next_xid();
   // While old transactions run, a recent moment's xmax may be newer than MyProc->xmin: snapmgr.c would then move that
   // one forward. An older xmin means the same, as xids between the two are looked up in the commit log.
@@ -56,7 +53,13 @@ Snapshot get_snapshot_data(Snapshot snapshot) {
   return snapshot;
 }
 
-bool install_imported_xmin(TransactionId, VirtualTransactionId*) { return true; }
+// A snapshot hides transactions; only at its own moment are the pages those that it was taken of.
+bool install_imported_xmin(TransactionId, VirtualTransactionId* source) {
+  if (published_moment(source->procNumber).lsn == current_moment().lsn) return true;
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("cannot import a snapshot of another moment while travelling in time"), explain_travel()));
+  pg_unreachable();
+}
 
 bool install_restored_xmin(TransactionId, PGPROC*) {
   hold_back_no_vacuum();
@@ -107,7 +110,5 @@ void install_visibility_seams(bool travel) {
   strata_seams.GetMultiXactIdMembers = travel ? get_multixact_id_members : nullptr;
   strata_seams.MultiXactIdIsRunning = travel ? multixact_id_is_running : nullptr;
 }
-
-void forget_visibility_caches() { next_xid_lsn = InvalidXLogRecPtr; }
 
 }  // namespace strata::travel

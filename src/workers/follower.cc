@@ -115,7 +115,13 @@ bool Follower::read_record() {
 
 void Follower::ingest_record() {
   std::span<const Entry> entries;
-  persist([&] { entries = translator_.translate(wal_.get(), published_); });
+  try {
+    persist([&] { entries = translator_.translate(wal_.get(), published_); });
+  } catch (const ingest::HistoryEnds&) {
+    // What came before this record stays reachable.
+    publish();
+    throw;
+  }
   const Lsn end = wal_->EndRecPtr;
   if (!entries.empty()) persist([&] { writer_.put(entries, end); });
   position_ = end;

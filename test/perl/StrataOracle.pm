@@ -21,7 +21,7 @@ use PostgreSQL::Test::Utils;
 use Strata qw(new_node lsn_in);
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(new_observed_node);
+our @EXPORT = qw(new_observed_node check_wal);
 
 # A started node with history and an archive. The extension is in every database to come.
 sub new_observed_node
@@ -32,6 +32,31 @@ sub new_observed_node
 	$node->safe_psql($_, 'CREATE EXTENSION strata') for ('template1', 'postgres');
 	$node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
 	return $node;
+}
+
+# The oracle of wal_consistency_checking over the WAL from $begin on: its sums, and what differs ('' where nothing does).
+# Prints a line for each type of record through $say.
+sub check_wal
+{
+	my ($node, $begin, $say) = @_;
+	my $rows = $node->safe_psql('postgres', <<"SQL");
+SELECT resource_manager, record_type, sum(records), sum(blocks), sum(compared), sum(redo_calls), sum(mismatches), min(first_mismatch)
+FROM strata.check_wal('$begin', pg_current_wal_flush_lsn()) GROUP BY 1, 2 ORDER BY 1, 2
+SQL
+	my ($types, $records, $compared, $calls, @mismatches) = (0, 0, 0, 0);
+	for my $row (split /\n/, $rows)
+	{
+		my @column = split /\|/, $row, 8;
+		$say->(sprintf '%-12s %-24s %8d records, %8d blocks, %8d compared, %9d redo calls, %d mismatches', @column[0 .. 6]);
+		$types += $column[4] > 0;
+		$records += $column[2];
+		$compared += $column[4];
+		$calls += $column[5];
+		push @mismatches, "$column[0] $column[1]: $column[6] mismatches, $column[7]" if $column[6];
+	}
+	my $summary = "$records records, $compared images of $types types of record compared, $calls redo calls: "
+	  . @mismatches . ' types with differences';
+	return ($summary, join("\n", @mismatches));
 }
 
 # Takes the base backup: every point must be later.
@@ -76,9 +101,16 @@ sub at_random_records
 	my $bytes = $node->safe_psql('postgres', "SELECT ('$to'::pg_lsn - '$from'::pg_lsn)::bigint");
 	$self->{wal_bytes} = $bytes;
 	my $any = int(($count + 1) / 2);
-	my @any = map { int($rand->($bytes * 0.999)) } 1 .. $any;
-	my $found = $node->safe_psql('postgres', join(' UNION ALL ',
-		map { "(SELECT end_lsn, 'after ' || resource_manager || ' ' || record_type FROM pg_get_wal_record_info('$from'::pg_lsn + $_))" } @any));
+	for (my $found = 0; $found < $any;)
+	{
+		my $offset = int $rand->($bytes * 0.999);
+		# Behind a switch to the next file there is no record for a while.
+		my ($status, $row) = $node->psql('postgres',
+			"SELECT end_lsn, 'after ' || resource_manager || ' ' || record_type FROM pg_get_wal_record_info('$from'::pg_lsn + $offset)");
+		next if $status != 0;
+		$self->at_lsn(split(/\|/, $row, 2));
+		++$found;
+	}
 	my $odd = $node->safe_psql('postgres', <<"SQL");
 SELECT start_lsn, 'before ' || resource_manager || ' ' || record_type FROM pg_get_wal_records_info('$from', '$to')
 WHERE resource_manager IN ('Storage', 'Database', 'Transaction', 'RelMap', 'Tablespace', 'CLOG', 'MultiXact', 'XLOG')
@@ -92,7 +124,6 @@ SQL
 	my %kinds;
 	push @{ $kinds{ (split /\|/)[1] } }, (split /\|/)[0] for split /\n/, $odd;
 	my @kinds = sort keys %kinds;
-	$self->at_lsn(split(/\|/, $_, 2)) for split /\n/, $found;
 	for (1 .. $count - $any)
 	{
 		my $kind = $kinds[ int $rand->(scalar @kinds) ];
@@ -177,8 +208,10 @@ strata_enabled = off
 archive_mode = off
 hot_standby = on
 recovery_target_action = pause
+statement_timeout = '120s'
 include = 'oracle.conf'
 CONF
+	$recovered->append_conf('postgresql.conf', "shared_preload_libraries = '$ENV{STRATA_TEST_LIBRARIES}/strata_test_no_locks.so'");
 	$self->{recovered} = $recovered;
 	return;
 }
@@ -209,6 +242,10 @@ sub _recover_to
 		die "$self->{label}: recovery does not arrive" if time > $deadline;
 		sleep 0.05;
 	}
+	my $replayed = $recovered->safe_psql('postgres', 'SELECT pg_last_wal_replay_lsn()');
+	my $behind = $recovered->safe_psql('postgres', "SELECT '$point->{lsn}'::pg_lsn - '$replayed'::pg_lsn");
+	# At the end of a page of WAL a point may lie behind the header of the next page.
+	$self->_differs("recovery stopped at $replayed, travel goes to $point->{lsn}") if $behind < 0 || $behind > 40;
 	return;
 }
 
@@ -247,8 +284,9 @@ sub _both
 		local $ENV{PGOPTIONS} = "-c strata.travel_time=" . ($point->{value} =~ s/ /\\ /gr)
 		  if $side->[1] ne '' && $point->{setting} eq 'time';
 		my ($out, $error) = ('', '');
-		$side->[0]->psql($db, $sql, stdout => \$out, stderr => \$error, on_error_stop => 1);
-		push @got, $error ne '' ? "$out\n$error" : $out;
+		my $status = $side->[0]->psql($db, $sql, stdout => \$out, stderr => \$error, on_error_stop => 1);
+		$self->_differs(($side->[1] eq '' ? 'recovered' : 'past') . " server, database $db: $error") if $status != 0;
+		push @got, $out;
 	}
 	return @got;
 }
@@ -404,7 +442,10 @@ sub _compare_dumps
 				(map { "--exclude-database=\"$_\"" } @gone) ],
 			'<', \undef, '>', "$file.out", '2>', "$file.err");
 	}
-	$_->finish for @runs;
+	for my $run (@runs)
+	{
+		$self->_differs('pg_dumpall fails') if !$run->finish;
+	}
 	my @texts;
 	for my $name ('recovered', 'past')
 	{

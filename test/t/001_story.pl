@@ -57,6 +57,8 @@ like($out, qr/\n1\|Alice\|100\.00\n\d+\n0$/, 'its index and its sequence are bac
 is($error =~ s/.*ERROR/ERROR/r, "ERROR:  relation \"demo\" does not exist\nLINE 1: SELECT * FROM demo;\n                      ^",
 	'after RESET the table is dropped again, and nothing before that was an error');
 
+is((session("SELECT count(*) FROM pg_extension WHERE extname = 'strata'"))[0], 0, 'travel itself needs no extension');
+
 command_ok([ 'pg_ctl', '-D', $data, '-m', 'fast', '-w', 'stop' ], 'the server stops');
 unlike(slurp_file($log), qr/PANIC|TRAP:|terminated by signal/, 'the log has no crash and no failed assertion');
 

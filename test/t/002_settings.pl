@@ -82,6 +82,23 @@ for my $lsn ([ 'FFFF/0', qr/22023: +cannot travel to LSN FFFF\/0: no WAL has bee
 }
 prints("$go $count SET strata.travel_time = ''; $count", "1\n3", 'an empty time is the present');
 
+# Ingest is held still while sessions wait for it.
+my $ingest = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'");
+kill 'STOP', $ingest;
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (4)');
+my $waited = prints("SET statement_timeout = '300ms'; SET strata.travel_time = 'now'; SHOW strata.travel_time; SELECT max(a) FROM t;", "\n4",
+	'where a wait for ingest is cancelled, the session stays in the present');
+like($waited, qr/57014: /, 'a wait for ingest can be cancelled');
+my $waiting = $node->background_psql('postgres');
+$waiting->{stdin} .= "SET strata.travel_time = 'now'; SELECT max(a) FROM t;\n";
+$waiting->{run}->pump_nb;
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event ~ '^Strata' AND backend_type = 'client backend'"),
+	'a session that waits for ingest shows a wait event');
+kill 'CONT', $ingest;
+is($waiting->query_safe('SELECT 1'), "4\n1", 'when ingest goes on, "now" is reached with everything that was committed');
+$waiting->quit;
+$node->safe_psql('postgres', 'DELETE FROM t WHERE a = 4');
+
 # When and how.
 prints("$go SHOW strata.travel_time; RESET strata.travel_time; SHOW strata.travel_time; $count", "$then\n\n3",
 	'SHOW tells the moment, and RESET returns to the present');
@@ -95,6 +112,9 @@ prints("BEGIN; $go $count COMMIT; $count", "1\n1", 'SET in a block outlives COMM
 prints("BEGIN; $go $count ROLLBACK; $count", "1\n3", 'SET in a block ends at ROLLBACK');
 prints("$go BEGIN; RESET strata.travel_time; $count ROLLBACK; $count", "3\n1", 'RESET in a block is undone by ROLLBACK');
 prints($count, 1, 'PGOPTIONS sets the moment at session start', options => pgoptions($then));
+(my $option = pgoptions($then)) =~ s/(['\\])/\\$1/g;
+is($node->safe_psql('postgres', $count, connstr => $node->connstr('postgres') . " options='$option'"), 1,
+	'connection options set the moment at session start');
 prints("$count RESET strata.travel_time; SHOW strata.travel_time;", "1\n$then",
 	'RESET returns to the moment of the session\'s start', options => pgoptions($then));
 $error = prints("BEGIN; $count $go ROLLBACK; $count", "3\n3", 'after the first query of a transaction SET changes nothing');

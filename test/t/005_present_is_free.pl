@@ -59,10 +59,13 @@ is($past->query_safe('SELECT count(*) FROM read'), '3000', 'the next one sees th
 $past->quit;
 
 # The other way round.
-$present->query_safe('BEGIN; ALTER TABLE other ADD x int; LOCK TABLE other IN ACCESS EXCLUSIVE MODE; LOCK TABLE pg_proc IN ACCESS EXCLUSIVE MODE');
-is(at($node, $then, "SET lock_timeout = '5s'; SELECT count(*) FROM other"), 100, 'ACCESS EXCLUSIVE of the present does not block a travelling query');
-is(at($node, $then, "SET lock_timeout = '5s'; BEGIN; LOCK TABLE other IN ROW EXCLUSIVE MODE; SELECT count(*) FROM other; COMMIT"), 100,
+my $there = traveller($node, $then);
+$present->query_safe('BEGIN; ALTER TABLE other ADD x int; LOCK TABLE other, pg_proc, pg_class IN ACCESS EXCLUSIVE MODE');
+$there->query_safe("SET lock_timeout = '5s'");
+is($there->query_safe('SELECT count(*) FROM other'), 100, 'ACCESS EXCLUSIVE of the present, on catalogs too, does not block a travelling query');
+is($there->query_safe('BEGIN; LOCK TABLE other IN ROW EXCLUSIVE MODE; SELECT count(*) FROM other; COMMIT'), 100,
 	'LOCK in the past is not blocked by ACCESS EXCLUSIVE of the present');
+$there->quit;
 $present->query_safe('ROLLBACK');
 $present->quit;
 

@@ -49,6 +49,9 @@ sub ingest_pid
 take_steps(10);
 $node->safe_psql('postgres', "BEGIN; INSERT INTO steps VALUES (1000000, 'prepared'); PREPARE TRANSACTION 'waits'");
 take_steps(5);
+$node->safe_psql('postgres', 'CHECKPOINT');
+take_steps(5);
+every_moment_is_right('moments before and after a checkpoint are right');
 $node->restart;
 every_moment_is_right('after a restart every moment before it is right');
 take_steps(10);
@@ -72,7 +75,7 @@ for my $round (1, 2)
 
 # Killed in the middle of a stream of changes.
 my $stream = $node->background_psql('postgres', on_error_stop => 0);
-$stream->{stdin} .= "DO 'BEGIN FOR i IN 1 .. 3000 LOOP INSERT INTO spread SELECT i, md5(i::text) FROM generate_series(1, 40) i; COMMIT; END LOOP; END';\n";
+$stream->{stdin} .= "DO 'BEGIN FOR i IN 1 .. 3000 LOOP INSERT INTO spread SELECT j, md5(j::text) FROM generate_series(1, 40) j; COMMIT; END LOOP; END';\n";
 $stream->{run}->pump_nb;
 $node->poll_query_until('postgres', 'SELECT count(*) > 15000 FROM spread');
 $node->stop('immediate');

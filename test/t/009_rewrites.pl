@@ -26,7 +26,7 @@ my @queries = (
 	'pg_filenode_relation' => "SELECT pg_filenode_relation(0, pg_relation_filenode('pg_attribute')), pg_filenode_relation(0, pg_relation_filenode('t'))",
 	'pg_attribute' => "SELECT attname, atttypmod FROM pg_attribute WHERE attrelid = 'widened'::regclass AND attnum > 0",
 	'pg_proc' => "SELECT count(*), md5(string_agg(proname, ',' ORDER BY oid)) FROM pg_proc",
-	'pg_type' => "SELECT count(*), 'before_rewrite'::regrole FROM pg_type",
+	'pg_type' => "SELECT count(*), to_regrole('before_rewrite') FROM pg_type",
 	'pg_database' => 'SELECT string_agg(datname, \',\' ORDER BY datname) FROM pg_database',
 	'pg_authid' => "SELECT count(*), (SELECT rolname FROM pg_authid WHERE rolname ~ 'rewrite') FROM pg_authid",
 	'a clustered table' => 'SELECT min(ctid), max(ctid), count(*), sum(a) FROM t',
@@ -40,6 +40,9 @@ my $past = traveller($node, $first->{time});
 $past->query_safe('SELECT count(*) FROM t');
 $past->query_safe('BEGIN; DECLARE c CURSOR FOR SELECT a FROM filled; FETCH 2 FROM c');
 
+# A relation map is written before the commit that it belongs to, and a moment ends just before the next commit: this one
+# keeps the file numbers of the moment apart from those of the first rewrite.
+$node->safe_psql('postgres', 'SELECT pg_current_xact_id()');
 for my $catalog ('pg_class', 'pg_attribute', 'pg_proc', 'pg_type', 'pg_index', 'pg_database', 'pg_authid', 'pg_auth_members', 'pg_tablespace', 'pg_shdepend')
 {
 	$node->safe_psql('postgres', "VACUUM FULL $catalog");
@@ -74,6 +77,7 @@ for my $n (1 .. 3)
 {
 	$node->safe_psql('mapped', "UPDATE t SET a = $n");
 	push @maps, remember($node, 'mapped', "the relation map of moment $n" => "SELECT a, pg_relation_filenode('pg_class'), pg_relation_filenode('pg_type') FROM t");
+	$node->safe_psql('mapped', 'SELECT pg_current_xact_id()');
 	$node->safe_psql('mapped', 'VACUUM FULL pg_class');
 	$node->safe_psql('mapped', 'VACUUM FULL pg_type');
 }

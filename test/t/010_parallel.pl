@@ -51,8 +51,6 @@ is(at($node, $then, "$parallel SET parallel_leader_participation = off; SELECT D
 is(at($node, $then, "$parallel SET parallel_leader_participation = off; SELECT count(*), sum(a) FROM t"), '20000|200010000',
 	'workers alone see the same LSN as their leader');
 
-my $lsn = at($node, $then, q{SELECT 1 FROM pg_class LIMIT 1});
-is($lsn, 1, 'a query that is not parallel works beside them');
 my ($out, $error) = try_sql($node, "SET strata.travel_time = '$then'; SET debug_parallel_query = regress; SELECT count(*) FROM pg_class WHERE relname = 'parted'; SELECT count(*) FROM pg_roles WHERE rolname = current_user; SELECT sum(a) FROM t;");
 is("$out$error", "1\n1\n200010000", 'debug_parallel_query runs catalog queries in workers of the past');
 ($out, $error) = try_sql($node, "SET strata.travel_time = '$then'; $parallel SELECT sum(a) FROM t; RESET strata.travel_time; SELECT sum(a) FROM t; SET strata.travel_time = '$then'; SELECT sum(a) FROM t;");

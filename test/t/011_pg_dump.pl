@@ -29,6 +29,8 @@ ALTER TABLE app.parent ENABLE ROW LEVEL SECURITY;
 CREATE POLICY p ON app.parent USING (id > 1);
 COMMENT ON TABLE app.parent IS 'parents';
 SELECT lo_from_bytea(4711, 'large object');
+-- nextval logs up to 32 values ahead: only what setval has written is exact in the past.
+SELECT setval('app.parent_id_seq', 300);
 CREATE DATABASE second;
 SQL
 $node->safe_psql('second', 'CREATE TABLE only_here AS SELECT generate_series(1, 10) AS a');
@@ -73,9 +75,9 @@ isnt(dump_of("$dir/now.sql", @dump), $dumped, 'a dump of the present is another 
 	local $ENV{PGOPTIONS} = pgoptions($then);
 	# Compared as a truth value: a difference would print both dumps.
 	ok(dump_of("$dir/past.sql", @dump) eq $dumped, 'pg_dump of the past is the dump that was taken then, byte for byte')
-	  or diag(`diff "$dir/then.sql" "$dir/past.sql" | head -40`);
+	  or diag(`diff -I restrict "$dir/then.sql" "$dir/past.sql" | head -40`);
 	ok(dump_of("$dir/all_past.sql", @dumpall) eq $all_dumped, 'pg_dumpall of the past is the dump that was taken then, byte for byte')
-	  or diag(`diff "$dir/all_then.sql" "$dir/all_past.sql" | head -40`);
+	  or diag(`diff -I restrict "$dir/all_then.sql" "$dir/all_past.sql" | head -40`);
 	command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-Fd', '-j', '2', '-f', "$dir/folder_past" ], 'pg_dump -j 2 of the past succeeds');
 }
 for my $folder ('then', 'past')

@@ -1,0 +1,215 @@
+// strata.check_wal(): the page images that wal_consistency_checking puts into WAL against the pages rebuilt at their LSN.
+extern "C" {
+#include "postgres.h"
+
+#include "access/bufmask.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xlogreader.h"
+#include "access/xlogutils.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/bufpage.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/pg_lsn.h"
+#include "utils/tuplestore.h"
+}
+
+#include <cstring>
+
+#include "pg/lsn_format.h"
+#include "pg/shared_state.h"
+#include "redo/redo.h"
+#include "sql/page_compare.h"
+#include "sql/prerequisites.h"
+#include "travel/history.h"
+
+namespace strata::sql {
+
+namespace {
+
+constexpr int kTypesPerManager = 16;  // a resource manager has the upper four bits of xl_info
+
+// What was seen of one type of record.
+struct Tally {
+  int64 records;
+  int64 blocks;      // block references, but for the free space map's
+  int64 compared;    // images that are there only to be compared
+  int64 redo_calls;  // that rebuilding those pages took
+  int64 mismatches;
+  char* first_mismatch;
+};
+
+struct WalCheck {
+  XLogReaderState* reader;
+  Tally* tallies;  // by resource manager, then by type
+  char* image;
+  char* rebuilt[1];
+  MemoryContext per_record;
+  MemoryContext caller;
+};
+
+Tally& tally_of(WalCheck& check, RmgrId rmid, uint8 info) {
+  return check.tallies[rmid * kTypesPerManager + (info >> 4)];
+}
+
+// Offset of the first byte that differs, -1 where the pages are equal. Masks both.
+int difference(WalCheck& check, RmgrId rmid, ForkNumber fork, BlockNumber block) {
+  char* pages[2] = {check.image, check.rebuilt[0]};
+  if (fork == VISIBILITYMAP_FORKNUM) {
+    // Other sessions clear bits before they have logged that they do, so the image may lack some. It has none too many.
+    for (int i = MAXALIGN(SizeOfPageHeaderData); i < BLCKSZ; ++i) {
+      if ((pages[0][i] & ~pages[1][i]) != 0) return i;
+    }
+    return -1;
+  }
+  for (char* page : pages) {
+    if (GetRmgr(rmid).rm_mask != nullptr) {
+      GetRmgr(rmid).rm_mask(page, block);
+    } else {
+      mask_page_lsn_and_checksum(page);
+    }
+  }
+  for (int i = 0; i < BLCKSZ; ++i) {
+    if (pages[0][i] != pages[1][i]) return i;
+  }
+  return -1;
+}
+
+void note_mismatch(WalCheck& check, Tally& tally, const DecodedBkpBlock& block, const char* what) {
+  if (tally.mismatches++ > 0) return;
+  const RelPathStr path = relpathperm(block.rlocator, block.forknum);
+  char text[256];
+  snprintf(text, sizeof(text), "record %X/%X, which ends at %X/%X, block %u of %s: %s",
+           LSN_FORMAT_ARGS(check.reader->ReadRecPtr), LSN_FORMAT_ARGS(check.reader->EndRecPtr), block.blkno, path.str,
+           what);
+  tally.first_mismatch = MemoryContextStrdup(check.caller, text);
+}
+
+void compare_block(WalCheck& check, Tally& tally, int id) {
+  const DecodedBkpBlock& block = check.reader->record->blocks[id];
+  const XLogRecPtr at = check.reader->EndRecPtr;
+  ++tally.compared;
+  if (!RestoreBlockImage(check.reader, static_cast<uint8>(id), check.image)) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg_internal("%s", check.reader->errormsg_buf)));
+  }
+  const BlockNumber blocks = travel::nblocks_at(block.rlocator, block.forknum, at);
+  if (blocks == InvalidBlockNumber || block.blkno >= blocks) {
+    note_mismatch(check, tally, block, "it is not in the history");
+    return;
+  }
+  const uint64 calls = redo::counters.redo_calls;
+  travel::read_pages_at(block.rlocator, block.forknum, block.blkno, 1, at, check.rebuilt);
+  tally.redo_calls += static_cast<int64>(redo::counters.redo_calls - calls);
+  const int offset = difference(check, XLogRecGetRmid(check.reader), block.forknum, block.blkno);
+  if (offset >= 0) note_mismatch(check, tally, block, psprintf("byte %d differs", offset));
+}
+
+void check_record(WalCheck& check) {
+  const DecodedXLogRecord* record = check.reader->record;
+  Tally& tally = tally_of(check, record->header.xl_rmid, record->header.xl_info);
+  ++tally.records;
+  for (int id = 0; id <= record->max_block_id; ++id) {
+    const DecodedBkpBlock& block = record->blocks[id];
+    if (!block.in_use || block.forknum == FSM_FORKNUM) continue;
+    ++tally.blocks;
+    // An image that recovery applies is what the page is rebuilt from: comparing it would prove nothing.
+    if (block.has_image && !block.apply_image) compare_block(check, tally, id);
+  }
+}
+
+XLogReaderState* open_wal(ReadLocalXLogPageNoWaitPrivate* page_reader, XLogRecPtr first) {
+  XLogReaderRoutine routine = {};
+  routine.page_read = &read_local_xlog_page_no_wait;
+  routine.segment_open = &wal_segment_open;
+  routine.segment_close = &wal_segment_close;
+  XLogReaderState* reader = XLogReaderAllocate(wal_segment_size, nullptr, &routine, page_reader);
+  if (reader == nullptr) ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+  if (XLogRecPtrIsInvalid(XLogFindNextRecord(reader, first))) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("could not find a valid record after %X/%X", LSN_FORMAT_ARGS(first))));
+  }
+  return reader;
+}
+
+void check_records(WalCheck& check, XLogRecPtr end) {
+  for (;;) {
+    CHECK_FOR_INTERRUPTS();
+    char* error = nullptr;
+    if (XLogReadRecord(check.reader, &error) == nullptr) {
+      if (error == nullptr) return;
+      ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                      errmsg("could not read WAL at %X/%X: %s", LSN_FORMAT_ARGS(check.reader->EndRecPtr), error)));
+    }
+    if (check.reader->EndRecPtr > end) return;
+    MemoryContextSwitchTo(check.per_record);
+    check_record(check);
+    MemoryContextSwitchTo(check.caller);
+    MemoryContextReset(check.per_record);
+  }
+}
+
+void put_rows(const WalCheck& check, ReturnSetInfo* result) {
+  for (int rmid = 0; rmid <= RM_MAX_ID; ++rmid) {
+    for (int type = 0; type < kTypesPerManager; ++type) {
+      const Tally& tally = check.tallies[rmid * kTypesPerManager + type];
+      if (tally.records == 0) continue;
+      const RmgrData rmgr = GetRmgr(static_cast<RmgrId>(rmid));
+      const char* name = rmgr.rm_identify(static_cast<uint8>(type << 4));
+      Datum values[8];
+      bool nulls[8] = {};
+      values[0] = CStringGetTextDatum(rmgr.rm_name);
+      values[1] = CStringGetTextDatum(name != nullptr ? name : psprintf("%X", type << 4));
+      values[2] = Int64GetDatum(tally.records);
+      values[3] = Int64GetDatum(tally.blocks);
+      values[4] = Int64GetDatum(tally.compared);
+      values[5] = Int64GetDatum(tally.redo_calls);
+      values[6] = Int64GetDatum(tally.mismatches);
+      nulls[7] = tally.first_mismatch == nullptr;
+      if (!nulls[7]) values[7] = CStringGetTextDatum(tally.first_mismatch);
+      tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(strata_check_wal);
+Datum strata_check_wal(PG_FUNCTION_ARGS) {
+  const Horizon horizon = require_horizon();
+  const XLogRecPtr first = PG_GETARG_LSN(0);
+  const XLogRecPtr end = require_inserted(PG_GETARG_LSN(1));
+  if (RecoveryInProgress()) {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("cannot check WAL while travelling"),
+                    errhint("Return with RESET strata.travel_time.")));
+  }
+  if (first < horizon.lsn) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("LSN %X/%X is before the horizon", LSN_FORMAT_ARGS(first))));
+  }
+  pg::wait_for_visible(end);
+
+  InitMaterializedSRF(fcinfo, 0);
+  WalCheck check = {};
+  check.caller = CurrentMemoryContext;
+  check.per_record = AllocSetContextCreate(CurrentMemoryContext, "strata check_wal", ALLOCSET_DEFAULT_SIZES);
+  check.tallies = static_cast<Tally*>(palloc0(sizeof(Tally) * (RM_MAX_ID + 1) * kTypesPerManager));
+  auto* pages = static_cast<char*>(palloc_aligned(2 * BLCKSZ, PG_IO_ALIGN_SIZE, 0));
+  check.image = pages;
+  check.rebuilt[0] = pages + BLCKSZ;
+  auto* page_reader = static_cast<ReadLocalXLogPageNoWaitPrivate*>(palloc0(sizeof(ReadLocalXLogPageNoWaitPrivate)));
+  check.reader = open_wal(page_reader, first);
+
+  check_records(check, end);
+  put_rows(check, reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
+  XLogReaderFree(check.reader);
+  return Datum{0};
+}
+
+}  // extern "C"
+
+}  // namespace strata::sql

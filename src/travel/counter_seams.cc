@@ -1,0 +1,133 @@
+// What a travelling session learns from PostgreSQL's counters: the next transaction, the next multixact, how far WAL
+// has been replayed. Extensions read some of them without any function call (amcheck, to tell corruption), so the
+// pointer to them is exchanged.
+extern "C" {
+#include "seams_includes.h"
+
+#include "access/xlogrecovery.h"
+
+#include "seams.h"
+}
+
+#include <algorithm>
+#include <cstring>
+
+#include "pg/guard.h"
+#include "pg/shared_state.h"
+#include "travel/history.h"
+#include "travel/resolve.h"
+#include "travel/session.h"
+
+namespace strata::travel {
+
+namespace {
+
+TransamVariablesData* present_variables = nullptr;
+TransamVariablesData past_variables;
+
+// Multixacts that concurrent sessions have taken numbers for may be in WAL in any order.
+constexpr MultiXactId kOutOfOrder = 1024;
+
+CheckPoint checkpoint_at(Reader& reader, XLogRecPtr at) {
+  const auto version = reader.newest(Key{KeyKind::kCheckpoint, 0, 0, 0, 0, 0}, at);
+  CheckPoint checkpoint;
+  if (!version || version->value.size() != sizeof(checkpoint)) {
+    throw StoreError(ErrorKind::kCorrupt, "the store knows no checkpoint");
+  }
+  std::memcpy(&checkpoint, version->value.data(), sizeof(checkpoint));
+  return checkpoint;
+}
+
+// MultiXactId 0 is invalid.
+MultiXactId advance(MultiXactId multixact, std::uint64_t count) {
+  const std::uint64_t sum = multixact + count;
+  return static_cast<MultiXactId>(sum > MaxMultiXactId ? sum - MaxMultiXactId : sum);
+}
+
+// A checkpoint's next multixact, and those that WAL has created since. They have no holes, but where sessions created
+// some at the same time.
+MultiXactId next_multixact(Reader& reader, const CheckPoint& checkpoint, XLogRecPtr at) {
+  const auto exists = [&](std::uint64_t count) {
+    const Key key{KeyKind::kMultiXact, 0, 0, 0, 0, advance(checkpoint.nextMulti, count)};
+    return reader.newest(key, at, checkpoint.redo).has_value();
+  };
+  std::uint64_t below = 0;
+  std::uint64_t above = 1;
+  if (exists(0)) {
+    while (exists(above)) {
+      below = above;
+      above *= 2;
+    }
+    while (above - below > 1) {
+      const std::uint64_t middle = below + (above - below) / 2;
+      (exists(middle) ? below : above) = middle;
+    }
+  } else {
+    above = 0;
+  }
+  MultiXactId next = advance(checkpoint.nextMulti, above);
+  const Key first{KeyKind::kMultiXact, 0, 0, 0, 0, next};
+  const Key last{KeyKind::kMultiXact, 0, 0, 0, 0, std::max(next, next + kOutOfOrder)};
+  reader.scan(first, last, at, [&](const Key& key, const Version& version) {
+    if (version.lsn > checkpoint.redo) next = advance(key.block, 1);
+    return true;
+  });
+  return next;
+}
+
+MultiXactId read_next_multixact() { return current_moment().counters.next_multixact; }
+
+void read_multixact_range(MultiXactId* oldest, MultiXactId* next) {
+  *oldest = current_moment().counters.oldest_multixact;
+  *next = current_moment().counters.next_multixact;
+}
+
+// "Replayed" up to the moment: what reads WAL (pg_walinspect) ends there.
+XLogRecPtr replayed_lsn(TimeLineID* timeline) {
+  if (timeline != nullptr) *timeline = GetWALInsertionTimeLine();
+  return current_moment().lsn;
+}
+
+TimestampTz latest_replayed_time() { return last_commit_at(current_moment().lsn); }
+
+}  // namespace
+
+Counters counters_at(XLogRecPtr at) {
+  Counters counters;
+  counters.next_xid = U64FromFullTransactionId(next_xid_at(at));
+  Reader& reader = pg::store_reader();
+  pg::guarded([&] {
+    const CheckPoint checkpoint = checkpoint_at(reader, at);
+    counters.oldest_xid = checkpoint.oldestXid;
+    counters.oldest_multixact = checkpoint.oldestMulti;
+    counters.next_multixact = next_multixact(reader, checkpoint, at);
+  });
+  return counters;
+}
+
+void show_counters_of_moment() { TransamVariables = &past_variables; }
+
+void show_counters_of_present() { TransamVariables = present_variables; }
+
+void install_counter_seams(bool travel) {
+  if (present_variables == nullptr) present_variables = TransamVariables;
+  if (travel) {
+    const Counters& counters = current_moment().counters;
+    past_variables = TransamVariablesData{};
+    past_variables.nextXid = FullTransactionIdFromU64(counters.next_xid);
+    past_variables.latestCompletedXid = past_variables.nextXid;
+    FullTransactionIdRetreat(&past_variables.latestCompletedXid);
+    past_variables.oldestXid = counters.oldest_xid;
+    past_variables.oldestClogXid = counters.oldest_xid;
+    past_variables.xactCompletionCount = 1;
+    show_counters_of_moment();
+  } else {
+    show_counters_of_present();
+  }
+  strata_seams.ReadNextMultiXactId = travel ? read_next_multixact : nullptr;
+  strata_seams.ReadMultiXactIdRange = travel ? read_multixact_range : nullptr;
+  strata_seams.GetXLogReplayRecPtr = travel ? replayed_lsn : nullptr;
+  strata_seams.GetLatestXTime = travel ? latest_replayed_time : nullptr;
+}
+
+}  // namespace strata::travel

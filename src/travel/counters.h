@@ -1,0 +1,34 @@
+// The cluster's counters of transactions and multixacts at an LSN, and PostgreSQL's variables that hold them.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xlogdefs.h"
+}
+
+#include <cstdint>
+
+namespace strata::travel {
+
+// As recovery to the LSN would leave them. The oldest ones are those of the last checkpoint: nothing older was needed
+// at the LSN either.
+struct Counters {
+  std::uint64_t next_xid = 0;  // a FullTransactionId
+  TransactionId oldest_xid = InvalidTransactionId;
+  MultiXactId next_multixact = 0;
+  MultiXactId oldest_multixact = 0;
+
+  friend bool operator==(const Counters&, const Counters&) = default;
+};
+
+// Reads the store. REQUIRES: ingest has reached `at`.
+Counters counters_at(XLogRecPtr at);
+
+// Whose counters TransamVariables, a pointer of this process, shows: those of the session's moment, or the present's
+// even while it travels.
+void show_counters_of_moment();
+void show_counters_of_present();
+
+}  // namespace strata::travel

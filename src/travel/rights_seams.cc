@@ -1,0 +1,94 @@
+// Rights of a travelling session. To what is in the cluster the rights of the moment apply. Power over the server, its
+// files, programs and other sessions, is not given by a moment in which the role had it, and no role that could be
+// assumed then comes back to the present: for these a session must have left the present as a superuser.
+extern "C" {
+#include "seams_includes.h"
+
+#include "access/parallel.h"
+#include "catalog/pg_authid_d.h"
+#include "utils/lsyscache.h"
+
+#include "seams.h"
+}
+
+#include <cstring>
+
+#include "travel/session.h"
+
+namespace strata::travel {
+
+namespace {
+
+bool superuser_then_and_now(Oid role) { return current_moment().superuser && strata_real_superuser_arg(role); }
+
+bool current_user_is_superuser() { return superuser_then_and_now(GetUserId()); }
+
+// Predefined roles, but for those that are about data.
+bool is_power_over_server(Oid role) {
+  switch (role) {
+    case BOOTSTRAP_SUPERUSERID:
+    case ROLE_PG_DATABASE_OWNER:
+    case ROLE_PG_READ_ALL_DATA:
+    case ROLE_PG_WRITE_ALL_DATA:
+    case ROLE_PG_STAT_SCAN_TABLES:
+      return false;
+    default:
+      return role < FirstNormalObjectId;
+  }
+}
+
+bool has_privileges_of_role(Oid member, Oid role) {
+  if (is_power_over_server(role)) return superuser_then_and_now(member);
+  return strata_real_has_privs_of_role(member, role);
+}
+
+// The leader of a parallel worker has been allowed what the worker only repeats.
+AclResult parameter_aclcheck(const char*, Oid role, AclMode) {
+  return InitializingParallelWorker || superuser_then_and_now(role) ? ACLCHECK_OK : ACLCHECK_NO_PRIV;
+}
+
+bool may_change_role(const char* role) {
+  if (InitializingParallelWorker || current_moment().superuser || std::strcmp(role, "none") == 0) return true;
+  GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+  GUC_check_errmsg("only a superuser may change its role while travelling in time");
+  GUC_check_errdetail("The session sees the cluster as of %s.", describe_current_moment());
+  GUC_check_errhint("Set the role before the moment.");
+  return false;
+}
+
+bool check_new_role(char** value, void** extra, GucSource source) {
+  return may_change_role(*value) && strata_real_check_role(value, extra, source);
+}
+
+bool check_new_session_authorization(char** value, void** extra, GucSource source) {
+  return may_change_role(*value != nullptr ? *value : "none") &&
+         strata_real_check_session_authorization(value, extra, source);
+}
+
+template <Datum (*function)(FunctionCallInfo)>
+Datum for_superusers(FunctionCallInfo fcinfo) {
+  if (!current_user_is_superuser()) {
+    const char* name = fcinfo->flinfo != nullptr ? get_func_name(fcinfo->flinfo->fn_oid) : nullptr;
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("only a superuser may execute %s() while travelling in time",
+                           name != nullptr ? name : "this function"),
+                    explain_travel()));
+  }
+  return function(fcinfo);
+}
+
+}  // namespace
+
+void install_rights_seams(bool travel) {
+  strata_seams.superuser = travel ? current_user_is_superuser : nullptr;
+  strata_seams.superuser_arg = travel ? superuser_then_and_now : nullptr;
+  strata_seams.has_privs_of_role = travel ? has_privileges_of_role : nullptr;
+  strata_seams.pg_parameter_aclcheck = travel ? parameter_aclcheck : nullptr;
+  strata_seams.check_role = travel ? check_new_role : nullptr;
+  strata_seams.check_session_authorization = travel ? check_new_session_authorization : nullptr;
+#define SERVER_FUNCTION(name) strata_seams.name = travel ? for_superusers<strata_real_##name> : nullptr;
+#include "server_functions.h"
+#undef SERVER_FUNCTION
+}
+
+}  // namespace strata::travel
