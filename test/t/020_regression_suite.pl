@@ -16,6 +16,7 @@ my $node = new_node(
 	'regression',
 	autovacuum => 'on',
 	max_connections => 40,
+	search_path => q('"$user", public'),
 	shared_buffers => "'128MB'",
 	'strata.memtable_size' => "'8MB'",
 	init => [ extra => ['--no-locale'] ]);
