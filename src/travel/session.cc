@@ -31,7 +31,11 @@ bool exit_callback_registered = false;
 ExecutorStart_hook_type previous_executor_start = nullptr;
 ProcessUtility_hook_type previous_process_utility = nullptr;
 
-void leave_at_exit(int, Datum) { release_virtual_tablespaces(); }
+// The next process in this one's place is in the present, and so are its parallel workers.
+void leave_at_exit(int, Datum) {
+  release_virtual_tablespaces();
+  publish_moment(Moment{});
+}
 
 void install_travel_seams(bool travel) {
   install_storage_seams(travel);
