@@ -11,7 +11,7 @@ PREFIX ?=
 CHECK = scripts/check.sh
 
 .PHONY: all deps debug asan fuzz demo demo-stop install lint format bench clean
-.PHONY: check check-unit check-fuzz check-tap check-regress
+.PHONY: check check-unit check-fuzz check-tap check-oracle check-regress
 
 all: deps
 	cmake --preset release
@@ -42,6 +42,10 @@ check-fuzz: fuzz
 # TESTS='test/t/010_travel.pl ...' runs some of them.
 check-tap: debug
 	$(CHECK) tap
+
+# ORACLE_SEED=... repeats a run.
+check-oracle: all
+	$(CHECK) oracle
 
 check-regress: all debug
 	$(CHECK) regress

@@ -35,6 +35,17 @@ if(server_sources)
   list(APPEND staged_files strata)
 endif()
 
+# What tests load into servers; never installed.
+file(GLOB test_libraries CONFIGURE_DEPENDS test/oracle/*.cc)
+foreach(source ${test_libraries})
+  get_filename_component(name ${source} NAME_WE)
+  add_library(strata_test_${name} MODULE ${source})
+  set_target_properties(strata_test_${name} PROPERTIES PREFIX "" CXX_EXTENSIONS ON)
+  target_compile_options(strata_test_${name} PRIVATE -fno-strict-aliasing -fwrapv)
+  target_include_directories(strata_test_${name} PRIVATE seams)
+  target_include_directories(strata_test_${name} SYSTEM PRIVATE ${postgresql}/install/include/server)
+endforeach()
+
 file(GLOB extension_files CONFIGURE_DEPENDS sql/strata.control sql/strata--*.sql)
 foreach(file ${extension_files})
   get_filename_component(name ${file} NAME)

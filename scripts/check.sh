@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs tests that have been built, and says at the end what each suite took.
 #
-# usage: scripts/check.sh unit|fuzz|tap|regress...
+# usage: scripts/check.sh unit|fuzz|tap|oracle|regress...
 #
 # unit     GoogleTest under AddressSanitizer and UndefinedBehaviorSanitizer
 # fuzz     each fuzz target for FUZZ_SECONDS (10), from the corpus in fuzz/corpus/TARGET
 # tap      test/t, or the files in TESTS, against the server with assertions
+# oracle   test/oracle, or the files in TESTS: point-in-time recovery and wal_consistency_checking against history, on the
+#          release server; ORACLE_SEED repeats a run
 # regress  PostgreSQL's own suites, with strata on (server with assertions) and off (release)
 #
 # Every suite runs even where one before it failed; the exit status tells.
@@ -53,11 +55,10 @@ tap_template() {
     --no-clean >"$out/initdb.log" 2>&1 || { cat "$out/initdb.log"; return 1; }
 }
 
-tap() {
-  local install=$root/build/debug/install work=$out/tap
-  local tests=("$root"/test/t/*.pl)
-  # shellcheck disable=SC2206  # a list of files
-  [ -z "${TESTS:-}" ] || tests=($(cd "$root" && realpath $TESTS))
+# prove_in FLAVOUR INSTALL FOLDER FILES...: runs test files with what PostgreSQL's makefiles and ours set.
+prove_in() {
+  local flavour=$1 install=$2 work=$3
+  shift 3
   rm -rf "$work"
   server_folder "$work"
   tap_template "$install" "$work/template" || return 1
@@ -65,9 +66,24 @@ tap() {
   as_server_user env -u PGUSER -u PGDATABASE -u PGHOST -u PGPORT PATH="$install/bin:$PATH" LC_ALL=C TZ=UTC \
     PERL5LIB="$install/lib/pgxs/src/test/perl:$root/test/perl" \
     PG_REGRESS="$install/lib/pgxs/src/test/regress/pg_regress" INITDB_TEMPLATE="$work/template" \
-    STRATA_SOURCE="$root" STRATA_POSTGRESQL="$(postgres_of debug)" \
+    STRATA_SOURCE="$root" STRATA_POSTGRESQL="$(postgres_of "$flavour")" STRATA_TEST_LIBRARIES="$(dirname "$install")" \
     TESTDATADIR="$work/tmp_check" TESTLOGDIR="$work/log" PG_TEST_PORT_DIR="$work/ports" \
-    timeout "${TAP_SECONDS:-1500}" prove -j 2 --timer --failures "${tests[@]}"
+    timeout "${TAP_SECONDS:-1500}" prove -j 2 --timer --failures "$@"
+}
+
+tap() {
+  local tests=("$root"/test/t/*.pl)
+  # shellcheck disable=SC2206  # a list of files
+  [ -z "${TESTS:-}" ] || tests=($(cd "$root" && realpath $TESTS))
+  prove_in debug "$root/build/debug/install" "$out/tap" "${tests[@]}"
+}
+
+# The long form of test/t/030 and 031, where speed counts more than assertions.
+oracle() {
+  local tests=("$root"/test/oracle/*.pl)
+  # shellcheck disable=SC2206  # a list of files
+  [ -z "${TESTS:-}" ] || tests=($(cd "$root" && realpath $TESTS))
+  TAP_SECONDS=${TAP_SECONDS:-7200} prove_in release "$root/build/install" "$out/oracle" "${tests[@]}"
 }
 
 regress() {
@@ -80,13 +96,13 @@ regress() {
   done
 }
 
-[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|regress..."
+[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|oracle|regress..."
 need_server_user
 mkdir -p "$out"
 need_reachable "$out"
 for what in "$@"; do
   case $what in
-    unit | tap) suite "$what" "$what" ;;
+    unit | tap | oracle) suite "$what" "$what" ;;
     fuzz | regress) "$what" ;;
     *) die "unknown suite '$what'" ;;
   esac

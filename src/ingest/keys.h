@@ -42,6 +42,8 @@ inline Key relation_map_key(Oid tablespace, Oid database) {
   return {.kind = KeyKind::kRelationMap, .tablespace = tablespace, .database = database};
 }
 
+inline Key tablespace_key(Oid tablespace) { return {.kind = KeyKind::kTablespace, .tablespace = tablespace}; }
+
 inline Key commit_log_key(std::uint32_t page) { return {.kind = KeyKind::kCommitLog, .block = page}; }
 
 inline Key multixact_key(std::uint32_t multixact) { return {.kind = KeyKind::kMultiXact, .block = multixact}; }

@@ -129,8 +129,7 @@ void RecordTranslator::dispatch() {
       add_blocks();
       return;
     case RM_TBLSPC_ID:
-      // Directories only; pg_tablespace's pages say which tablespaces there are.
-      if (info() != XLOG_TBLSPC_CREATE && info() != XLOG_TBLSPC_DROP) throw_unknown_record();
+      translate_tablespace();
       return;
     case RM_STANDBY_ID:
     case RM_COMMIT_TS_ID:

@@ -44,6 +44,7 @@ class RecordTranslator {
   void translate_checkpoint();    //
   void translate_parameters();    //
   void translate_multixact();     //
+  void translate_tablespace();    // translate_storage.cc
   void translate_commit_log();    //
   void translate_transaction();   // translate_transaction.cc
   void translate_heap();          // translate_heap.cc

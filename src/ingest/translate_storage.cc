@@ -5,6 +5,8 @@ extern "C" {
 #include "catalog/pg_tablespace_d.h"
 #include "catalog/storage_xlog.h"
 #include "commands/dbcommands_xlog.h"
+#include "commands/tablespace.h"
+#include "common/relpath.h"
 #include "utils/relmapper.h"
 }
 
@@ -104,6 +106,24 @@ void RecordTranslator::translate_database() {
       }
       return;
     }
+    default:
+      throw_unknown_record();
+  }
+}
+
+void RecordTranslator::translate_tablespace() {
+  switch (info()) {
+    case XLOG_TBLSPC_CREATE: {
+      const auto* create = reinterpret_cast<const xl_tblspc_create_rec*>(data());
+      // One without a path lies inside the data directory.
+      const std::string path =
+          create->ts_path[0] != '\0' ? create->ts_path : PG_TBLSPC_DIR "/" + std::to_string(create->ts_id);
+      batch_.add_value(tablespace_key(create->ts_id), path.data(), path.size());
+      return;
+    }
+    case XLOG_TBLSPC_DROP:
+      // pg_tablespace's pages say which tablespaces there are.
+      return;
     default:
       throw_unknown_record();
   }

@@ -1,4 +1,5 @@
-// strata.check_wal(): the page images that wal_consistency_checking puts into WAL against the pages rebuilt at their LSN.
+// strata.check_wal(): the page images that wal_consistency_checking puts into WAL against the pages rebuilt at their
+// LSN.
 extern "C" {
 #include "postgres.h"
 

@@ -15,9 +15,9 @@ namespace strata::sql {
 // The resource manager whose mask hides, on this relation's pages, what may differ after recovery.
 RmgrId mask_of(Relation rel);
 
-// Hides on a page of PostgreSQL's what may differ between two servers that have replayed the same WAL: what the resource
-// manager's mask hides. A page without a sane header (new, or not of the standard layout) stays as it is, and so does a
-// page of the visibility map but for its header: the mask would hide its bits.
+// Hides on a page of PostgreSQL's what may differ between two servers that have replayed the same WAL: what the
+// resource manager's mask hides. A page without a sane header (new, or not of the standard layout) stays as it is, and
+// so does a page of the visibility map but for its header: the mask would hide its bits.
 void mask_page(RmgrId rmgr, ForkNumber fork, BlockNumber block, char* page);
 
 // Compares a page of the present with its rebuilt twin. Both are BLCKSZ bytes and are changed by masking.

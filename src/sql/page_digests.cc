@@ -52,8 +52,7 @@ void close_source(Source& source) {
 }
 
 bool has_logged_pages(const Source& source) {
-  return RELKIND_HAS_STORAGE(source.rel->rd_rel->relkind) &&
-         source.rel->rd_rel->relpersistence != RELPERSISTENCE_TEMP;
+  return RELKIND_HAS_STORAGE(source.rel->rd_rel->relkind) && source.rel->rd_rel->relpersistence != RELPERSISTENCE_TEMP;
 }
 
 // Of an unlogged relation only the init fork is in WAL.
@@ -109,9 +108,9 @@ Datum strata_page_digests(PG_FUNCTION_ARGS) {
   const ForkNumber fork = forkname_to_number(text_to_cstring(PG_GETARG_TEXT_PP(1)));
   Source source = open_source(PG_GETARG_OID(0));
   if (!has_logged_pages(source) || !is_kept(source, fork)) {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("fork \"%s\" of relation \"%s\" is not kept in WAL", forkNames[fork],
-                           RelationGetRelationName(source.rel))));
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("fork \"%s\" of relation \"%s\" is not kept in WAL",
+                                                              forkNames[fork], RelationGetRelationName(source.rel))));
   }
   if (smgrexists(RelationGetSmgr(source.rel), fork)) {
     const BlockNumber blocks = RelationGetNumberOfBlocksInFork(source.rel, fork);

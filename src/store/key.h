@@ -35,6 +35,8 @@ enum class KeyKind : std::uint8_t {
   // tablespace and database hold the upper and lower half of the timestamp, microseconds since 2000-01-01 UTC,
   // with the sign bit flipped, so that keys sort as timestamps do.
   kTimeMark = 10,
+  // Where a tablespace lies (value: the path, as pg_tablespace_location() shows it). tablespace.
+  kTablespace = 11,
 };
 
 // Orders by kind, tablespace, database, relation, fork, block. Trivially copyable, lives in shared memory.

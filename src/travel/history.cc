@@ -292,6 +292,18 @@ bool read_multixact_at(uint32 multi, XLogRecPtr at, char** members, Size* size) 
   return found;
 }
 
+char* tablespace_location_at(Oid tablespace, XLogRecPtr at) {
+  Reader& reader = pg::store_reader();
+  char* location = nullptr;
+  pg::guarded([&] {
+    const auto version = reader.newest(Key{KeyKind::kTablespace, tablespace, 0, 0, 0, 0}, at);
+    if (!version) return;
+    const std::string& path = version->value;
+    pg::caught([&] { location = pnstrdup(path.data(), path.size()); });
+  });
+  return location;
+}
+
 FullTransactionId next_xid_at(XLogRecPtr at) {
   std::uint64_t next = 0;
   read_history(at, [&](Reader& reader) {

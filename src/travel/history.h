@@ -37,6 +37,9 @@ bool read_multixact_at(uint32 multi, XLogRecPtr at, char** members, Size* size);
 // Returns false when that database did not exist.
 bool read_relation_map_at(Oid tablespace, Oid database, XLogRecPtr at, void* map, Size size);
 
+// Where a tablespace lay, palloc'd; null where history does not know it.
+char* tablespace_location_at(Oid tablespace, XLogRecPtr at);
+
 // Bytes of all relations in a tablespace (every one if InvalidOid) that belong to a database (any if InvalidOid).
 int64 directory_bytes_at(Oid tablespace, Oid database, XLogRecPtr at);
 

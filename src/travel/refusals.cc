@@ -2,17 +2,15 @@
 extern "C" {
 #include "seams_includes.h"
 
-#include "catalog/pg_tablespace_d.h"
-#include "common/relpath.h"
 #include "executor/executor.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "seams.h"
 }
 
-#include <unistd.h>
-
+#include "travel/history.h"
 #include "travel/session.h"
 
 namespace strata::travel {
@@ -47,18 +45,10 @@ Size get_recorded_free_space(Relation relation, BlockNumber) {
   pg_unreachable();
 }
 
-// A tablespace keeps its place as long as it exists; of one that was dropped since, the place is not known.
+// A tablespace may have been dropped since, and its number given to another one.
 Datum tablespace_location(FunctionCallInfo fcinfo) {
-  const Oid tablespace = PG_GETARG_OID(0);
-  if (OidIsValid(tablespace) && tablespace != DEFAULTTABLESPACE_OID && tablespace != GLOBALTABLESPACE_OID &&
-      access(psprintf("%s/%u", PG_TBLSPC_DIR, tablespace), F_OK) != 0) {
-    ereport(ERROR,
-            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-             errmsg("cannot tell the location of tablespace %u while travelling in time: it has been dropped since",
-                    tablespace),
-             explain_travel()));
-  }
-  return strata_real_pg_tablespace_location(fcinfo);
+  const char* location = tablespace_location_at(PG_GETARG_OID(0), current_moment().lsn);
+  return location != nullptr ? CStringGetTextDatum(location) : strata_real_pg_tablespace_location(fcinfo);
 }
 
 }  // namespace

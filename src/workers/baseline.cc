@@ -141,6 +141,9 @@ class Copier {
     add(ingest::kCheckpointKey, EntryType::kValue, &checkpoint_, sizeof(checkpoint_));
     const std::uint64_t next_xid = U64FromFullTransactionId(checkpoint_.nextXid);
     add(ingest::kNextXidKey, EntryType::kValue, &next_xid, sizeof(next_xid));
+    for (const TablespacePlace& place : files.tablespaces) {
+      add(ingest::tablespace_key(place.tablespace), EntryType::kValue, place.path.data(), place.path.size());
+    }
   }
 
  private:

@@ -8,6 +8,7 @@ extern "C" {
 
 #include <dirent.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -107,6 +108,15 @@ void list_tablespace(const std::string& directory, Oid tablespace, ClusterFiles&
   }
 }
 
+// Where a tablespace lies: a symbolic link's target, or the folder itself.
+std::string place_of(const std::string& link) {
+  char target[MAXPGPATH];
+  const ssize_t length = ::readlink(link.c_str(), target, sizeof(target));
+  if (length >= 0) return {target, static_cast<std::size_t>(length)};
+  if (errno == EINVAL || errno == ENOENT) return link;
+  throw_io("could not read symbolic link", link, errno);
+}
+
 void list_commit_log(ClusterFiles& files) {
   for (const std::string& name : names_in("pg_xact")) {
     if (name.size() < 4 || name.find_first_not_of("0123456789ABCDEF") != std::string::npos) continue;
@@ -128,7 +138,9 @@ ClusterFiles list_cluster_files() {
   list_tablespace("base", DEFAULTTABLESPACE_OID, files);
   for (const std::string& name : names_in(PG_TBLSPC_DIR)) {
     if (const std::optional<Oid> tablespace = parse_oid(name)) {
-      list_tablespace(std::string(PG_TBLSPC_DIR) + "/" + name + "/" + TABLESPACE_VERSION_DIRECTORY, *tablespace, files);
+      const std::string link = std::string(PG_TBLSPC_DIR) + "/" + name;
+      files.tablespaces.push_back({.tablespace = *tablespace, .path = place_of(link)});
+      list_tablespace(link + "/" + TABLESPACE_VERSION_DIRECTORY, *tablespace, files);
     }
   }
   list_commit_log(files);
@@ -138,6 +150,8 @@ ClusterFiles list_cluster_files() {
   std::sort(files.relation_maps.begin(), files.relation_maps.end(), [](const auto& a, const auto& b) {
     return std::tie(a.tablespace, a.database) < std::tie(b.tablespace, b.database);
   });
+  std::sort(files.tablespaces.begin(), files.tablespaces.end(),
+            [](const auto& a, const auto& b) { return a.tablespace < b.tablespace; });
   std::sort(files.commit_log.begin(), files.commit_log.end(),
             [](const auto& a, const auto& b) { return a.first_page < b.first_page; });
   return files;

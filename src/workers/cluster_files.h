@@ -34,11 +34,17 @@ struct CommitLogFile {
   std::string path;
 };
 
+struct TablespacePlace {
+  Oid tablespace;
+  std::string path;  // as pg_tablespace_location() shows it
+};
+
 // What the baseline copies, each in ascending order of its keys.
 struct ClusterFiles {
   std::vector<RelationFile> relations;  // main, visibility-map and init forks whose pages are in WAL
   std::vector<RelationMapFile> relation_maps;
   std::vector<CommitLogFile> commit_log;
+  std::vector<TablespacePlace> tablespaces;
 };
 
 // Throws StoreError. A directory that vanishes meanwhile counts as empty. Paths are relative to the data directory.

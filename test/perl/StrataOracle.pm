@@ -19,9 +19,11 @@ use File::Path qw(rmtree);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Strata qw(new_node lsn_in);
+use StrataWorkload qw(workload_conf);
+use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(new_observed_node check_wal);
+our @EXPORT = qw(new_observed_node check_wal oracle_seed pitr_test wal_test);
 
 # A started node with history and an archive. The extension is in every database to come.
 sub new_observed_node
@@ -32,6 +34,57 @@ sub new_observed_node
 	$node->safe_psql($_, 'CREATE EXTENSION strata') for ('template1', 'postgres');
 	$node->safe_psql('postgres', 'CREATE EXTENSION pg_walinspect');
 	return $node;
+}
+
+# The seed of the run, and its announcement.
+sub oracle_seed
+{
+	my $seed = $ENV{ORACLE_SEED} // int rand 1_000_000;
+	diag("seed $seed: repeat with ORACLE_SEED=$seed");
+	return $seed;
+}
+
+# One test: a workload, then every point of it. $workload is called with the node, the oracle and the seed.
+#   records, commits   how many random points, and how many commits with three points each
+sub pitr_test
+{
+	my ($name, $workload, %option) = @_;
+	my $seed = oracle_seed();
+	my $node = new_observed_node($name, workload_conf(), %{ $option{conf} // {} });
+	$option{prepare}->($node) if $option{prepare};
+	my $oracle = StrataOracle->begin($node);
+	$workload->($node, $oracle, $seed);
+
+	srand($seed);
+	my $rand = sub { rand $_[0] };
+	my $factor = $ENV{ORACLE_POINTS_FACTOR} // 1;
+	$oracle->at_random_records(int($factor * $option{records}), $rand);
+	$oracle->at_random_commits(int($factor * $option{commits}), $rand);
+	$oracle->at_lsn(lsn_in($node), 'the end');
+	my @differences = $oracle->compare(sub { note($_[0]) });
+	diag("$name, seed $seed: " . $oracle->summary);
+	is(join("\n", splice(@differences, 0, 20)), '', "$name: at every point a travelling session sees what point-in-time recovery leaves");
+	$node->stop;
+	return;
+}
+
+# One test: a workload with images of every page in WAL, each compared with the page rebuilt at its LSN. Without full-page
+# writes no page's history starts anew at a checkpoint, and no image takes the place of a redo routine.
+sub wal_test
+{
+	my ($name, $workload, %option) = @_;
+	my $seed = oracle_seed();
+	my $node = new_observed_node("${name}_wal", workload_conf(), %{ $option{conf} // {} });
+	$option{prepare}->($node) if $option{prepare};
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $_") for ("wal_consistency_checking = 'all'", "wal_compression = 'lz4'", 'full_page_writes = off');
+	$node->reload;
+	my $begin = lsn_in($node);
+	$workload->($node, undef, $seed);
+	my ($summary, $mismatches) = check_wal($node, $begin, sub { diag($_[0]) });
+	diag("$name, seed $seed: $summary");
+	is($mismatches, '', "$name: every image that PostgreSQL put into WAL to be compared equals the page rebuilt at that LSN");
+	$node->stop;
+	return;
 }
 
 # The oracle of wal_consistency_checking over the WAL from $begin on: its sums, and what differs ('' where nothing does).
@@ -211,7 +264,7 @@ recovery_target_action = pause
 statement_timeout = '120s'
 include = 'oracle.conf'
 CONF
-	$recovered->append_conf('postgresql.conf', "shared_preload_libraries = '$ENV{STRATA_TEST_LIBRARIES}/strata_test_no_locks.so'");
+	$recovered->append_conf('postgresql.conf', "shared_preload_libraries = '$ENV{STRATA_TEST_LIBRARIES}/strata_test_frozen.so'");
 	$self->{recovered} = $recovered;
 	return;
 }
@@ -230,15 +283,15 @@ sub _recover_to
 	my $deadline = time + 300;
 	for (;;)
 	{
-		my $state = $recovered->safe_psql('postgres', 'SELECT CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() END');
-		last if $state eq 'paused';
-		if ($state eq '')
+		if (!-e $recovered->data_dir . '/recovery.signal')
 		{
-			# No snapshot for a hot standby could be had at this point (too many subtransactions were running): recovery
-			# ended here instead of pausing. What it left is still the state at the point, but it cannot go on.
+			# No snapshot for a hot standby could be had at this point (too many subtransactions were running), so recovery
+			# came to its end instead of pausing. What it left is still the state at the point, but it cannot go on.
 			$self->{promoted} = 1;
+			$recovered->poll_query_until('postgres', 'SELECT true') or die "$self->{label}: the server does not start";
 			last;
 		}
+		last if $recovered->safe_psql('postgres', 'SELECT pg_get_wal_replay_pause_state()') eq 'paused';
 		die "$self->{label}: recovery does not arrive" if time > $deadline;
 		sleep 0.05;
 	}
