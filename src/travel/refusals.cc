@@ -3,6 +3,7 @@ extern "C" {
 #include "seams_includes.h"
 
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -47,7 +48,9 @@ Size get_recorded_free_space(Relation relation, BlockNumber) {
 
 // A tablespace may have been dropped since, and its number given to another one.
 Datum tablespace_location(FunctionCallInfo fcinfo) {
-  const char* location = tablespace_location_at(PG_GETARG_OID(0), current_moment().lsn);
+  const Oid asked = PG_GETARG_OID(0);
+  const Oid tablespace = OidIsValid(asked) ? asked : MyDatabaseTableSpace;
+  const char* location = tablespace_location_at(tablespace, current_moment().lsn);
   return location != nullptr ? CStringGetTextDatum(location) : strata_real_pg_tablespace_location(fcinfo);
 }
 

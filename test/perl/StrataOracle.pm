@@ -68,15 +68,17 @@ sub pitr_test
 	return;
 }
 
-# One test: a workload with images of every page in WAL, each compared with the page rebuilt at its LSN. Without full-page
-# writes no page's history starts anew at a checkpoint, and no image takes the place of a redo routine.
+# One test: a workload with images of every page in WAL, each compared with the page rebuilt at its LSN.
+#   full_page_writes   'off' (the default): no page's history starts anew at a checkpoint, and no image takes the place of
+#                      a redo routine. The cost grows with the square of the changes to a page: long workloads want 'on'
 sub wal_test
 {
 	my ($name, $workload, %option) = @_;
 	my $seed = oracle_seed();
 	my $node = new_observed_node("${name}_wal", workload_conf(), %{ $option{conf} // {} });
 	$option{prepare}->($node) if $option{prepare};
-	$node->safe_psql('postgres', "ALTER SYSTEM SET $_") for ("wal_consistency_checking = 'all'", "wal_compression = 'lz4'", 'full_page_writes = off');
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $_") for ("wal_consistency_checking = 'all'", "wal_compression = 'lz4'",
+		'full_page_writes = ' . ($option{full_page_writes} // 'off'));
 	$node->reload;
 	my $begin = lsn_in($node);
 	$workload->($node, undef, $seed);
@@ -291,7 +293,9 @@ sub _recover_to
 			$recovered->poll_query_until('postgres', 'SELECT true') or die "$self->{label}: the server does not start";
 			last;
 		}
-		last if $recovered->safe_psql('postgres', 'SELECT pg_get_wal_replay_pause_state()') eq 'paused';
+		# A session may fall victim to what recovery replays meanwhile.
+		my (undef, $state) = $recovered->psql('postgres', 'SELECT pg_get_wal_replay_pause_state()');
+		last if ($state // '') eq 'paused';
 		die "$self->{label}: recovery does not arrive" if time > $deadline;
 		sleep 0.05;
 	}

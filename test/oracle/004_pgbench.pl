@@ -1,0 +1,14 @@
+# pgbench, while other clients create, rewrite, reindex, vacuum and drop.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use StrataOracle;
+use StrataWorkload;
+use Test::More;
+
+my $workload = sub { my ($node, $oracle) = @_; run_pgbench($node, $oracle, 20); };
+my %conf = (autovacuum => 'on');
+pitr_test('pgbench', $workload, conf => \%conf, records => 20, commits => 5);
+wal_test('pgbench', $workload, conf => \%conf);
+done_testing();

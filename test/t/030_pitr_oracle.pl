@@ -1,0 +1,35 @@
+# The past is what point-in-time recovery makes of it: a short form of test/oracle.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Strata;
+use StrataOracle;
+use StrataWorkload;
+use Test::More;
+
+my $seed = $ENV{ORACLE_SEED} // int rand 1_000_000;
+my $count = $ENV{ORACLE_POINTS} // 9;
+my $clients = $ENV{ORACLE_CLIENTS} // 3;
+my $steps = $ENV{ORACLE_STEPS} // 60;
+diag("seed $seed: repeat with ORACLE_SEED=$seed ORACLE_POINTS=$count ORACLE_CLIENTS=$clients ORACLE_STEPS=$steps");
+
+my $node = new_observed_node('oracle', workload_conf());
+prepare_workload($node);
+my $oracle = StrataOracle->begin($node);
+run_scripts($node, workload_scripts($seed, $clients, $steps));
+
+srand($seed);
+my $rand = sub { rand $_[0] };
+$oracle->at_random_records($count, $rand);
+$oracle->at_random_commits(int($count / 9), $rand);
+$oracle->at_lsn(lsn_in($node), 'the end');
+my @differences = $oracle->compare(sub { note($_[0]) });
+diag($oracle->summary);
+is(join("\n", splice(@differences, 0, 20)), '', 'at every point a travelling session sees what point-in-time recovery leaves');
+
+# pg_walinspect finds no record behind a switch of WAL files.
+log_is_clean($node, 'could not find a valid record|pg_get_wal_record_info');
+$node->stop;
+done_testing();

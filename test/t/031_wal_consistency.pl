@@ -1,0 +1,27 @@
+# Every page image of wal_consistency_checking equals the page rebuilt at its LSN: a short form of test/oracle.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Strata;
+use StrataOracle;
+use StrataWorkload;
+use Test::More;
+
+my $seed = $ENV{ORACLE_SEED} // int rand 1_000_000;
+my $clients = $ENV{ORACLE_CLIENTS} // 3;
+my $steps = $ENV{ORACLE_STEPS} // 60;
+diag("seed $seed: repeat with ORACLE_SEED=$seed ORACLE_CLIENTS=$clients ORACLE_STEPS=$steps");
+
+my $node = new_observed_node('consistency', workload_conf(), wal_consistency_checking => "'all'");
+prepare_workload($node);
+my $begin = lsn_in($node);
+run_scripts($node, workload_scripts($seed, $clients, $steps));
+my ($summary, $mismatches) = check_wal($node, $begin, sub { note($_[0]) });
+diag($summary);
+is($mismatches, '', 'every image that PostgreSQL put into WAL to be compared equals the page rebuilt at that LSN');
+
+log_is_clean($node);
+$node->stop;
+done_testing();
