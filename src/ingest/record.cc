@@ -99,8 +99,8 @@ bool decodes_to_the_same(const DecodedXLogRecord& record, int keep_image_of, std
   state.errormsg_buf = error;
   char* message = nullptr;
   if (!DecodeXLogRecord(&state, again, raw, record.lsn, &message)) return false;
-  if (again->header.xl_xid != record.header.xl_xid || again->header.xl_prev != record.header.xl_prev ||
-      again->header.xl_info != record.header.xl_info || again->header.xl_rmid != record.header.xl_rmid) {
+  if (again->header.xl_xid != record.header.xl_xid || again->header.xl_info != record.header.xl_info ||
+      again->header.xl_rmid != record.header.xl_rmid) {
     return false;
   }
   if (again->record_origin != record.record_origin || again->toplevel_xid != record.toplevel_xid) return false;
@@ -149,7 +149,11 @@ std::span<const std::byte> serialize_record(const DecodedXLogRecord& record, int
   out.bytes(record.main_data, record.main_data_len);
 
   const auto length = static_cast<std::size_t>(out.position() - space.data());
-  reinterpret_cast<XLogRecord*>(space.data())->xl_tot_len = static_cast<std::uint32_t>(length);
+  auto* header = reinterpret_cast<XLogRecord*>(space.data());
+  header->xl_tot_len = static_cast<std::uint32_t>(length);
+  // Of no use to redo, and all that would not compress in many a record.
+  header->xl_prev = InvalidXLogRecPtr;
+  header->xl_crc = 0;
   Assert(decodes_to_the_same(record, keep_image_of, space.first(length)));
   return space.first(length);
 }
