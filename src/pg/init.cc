@@ -14,6 +14,7 @@ PGDLLEXPORT void _PG_init(void);
 #include "pg/shared_state.h"
 #include "travel/session.h"
 #include "travel/settings.h"
+#include "workers/compaction_worker.h"
 #include "workers/ingest_worker.h"
 
 void _PG_init(void) {
@@ -24,5 +25,7 @@ void _PG_init(void) {
   strata::pg::install_shared_memory_hooks();
   strata::travel::define_travel_settings();
   strata::travel::install_session_hooks();
+  strata::workers::define_compaction_settings();
   strata::workers::register_ingest_worker();
+  strata::workers::register_compaction_worker();
 }

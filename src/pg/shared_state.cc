@@ -146,6 +146,13 @@ void report_history_error(HistoryState state, const char* error, const char* hin
   ConditionVariableBroadcast(&shared_state->progress);
 }
 
+void wake_ingest() {
+  SpinLockAcquire(&shared_state->mutex);
+  const ProcNumber ingest = shared_state->ingest_proc;
+  SpinLockRelease(&shared_state->mutex);
+  if (ingest != INVALID_PROC_NUMBER) SetLatch(&GetPGProcByNumber(ingest)->procLatch);
+}
+
 void wait_for_visible(XLogRecPtr lsn) {
   if (shared_store->visible_lsn() >= lsn) return;
   XLogFlush(lsn);
@@ -163,10 +170,9 @@ void wait_for_visible(XLogRecPtr lsn) {
     while (shared_store->visible_lsn() < lsn) {
       SpinLockAcquire(&shared_state->mutex);
       const HistoryState state = shared_state->state;
-      const ProcNumber ingest = shared_state->ingest_proc;
       SpinLockRelease(&shared_state->mutex);
       if (state == HistoryState::kStopped) raise_stopped();
-      if (ingest != INVALID_PROC_NUMBER) SetLatch(&GetPGProcByNumber(ingest)->procLatch);
+      wake_ingest();
       ConditionVariableTimedSleep(&shared_state->progress, 100, progress_wait_event());
     }
     ConditionVariableCancelSleep();

@@ -58,6 +58,9 @@ Reader& store_reader();
 // Sets the last error and state. Any process.
 void report_history_error(HistoryState state, const char* error, const char* hint);
 
+// Has ingest look at once for WAL, and for what compaction wants of it.
+void wake_ingest();
+
 // Waits until ingest has made `lsn` visible; cancellable. Raises an ERROR with the reason when history has stopped.
 // Flushes WAL up to lsn first. REQUIRES: lsn is not beyond the WAL that has been inserted.
 void wait_for_visible(XLogRecPtr lsn);

@@ -57,14 +57,16 @@ bool apply(const Key& key, const Version& version, char* page) {
 
 }  // namespace
 
+void apply_to_commit_log_page(const Key& key, const Version& version, char* page) {
+  if (!apply(key, version, page)) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("history of commit log page %u is damaged at %X/%X",
+                                                            key.block, LSN_FORMAT_ARGS(version.lsn))));
+  }
+}
+
 void rebuild_commit_log_page(const Key& key, const Chain& chain, char* page) {
   std::memset(page, 0, BLCKSZ);
-  for (const Version& version : chain) {
-    if (!apply(key, version, page)) {
-      ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("history of commit log page %u is damaged at %X/%X",
-                                                              key.block, LSN_FORMAT_ARGS(version.lsn))));
-    }
-  }
+  for (const Version& version : chain) apply_to_commit_log_page(key, version, page);
 }
 
 }  // namespace strata::redo

@@ -17,6 +17,7 @@ extern "C" {
 #include "redo/private_buffers.h"
 #include "redo/redo_seams.h"
 #include "redo/vm_page.h"
+#include "store/page_diff.h"
 
 namespace strata::redo {
 
@@ -141,10 +142,19 @@ void apply_map_truncate(const Target& target, const Version& version) {
   truncate_map(target.page, target.block, heap_block);
 }
 
+void apply_diff(const Version& version, char* page) {
+  if (!apply_page_diff(version.value, {page, BLCKSZ})) elog(ERROR, "page diff is damaged");
+}
+
 void apply(const Target& target, const Version& version) {
+  // A reader's chain begins with its base, on a page of zeroes.
+  if (version.base) std::memset(target.page, 0, BLCKSZ);
   switch (version.type) {
     case EntryType::kImage:
       apply_image(version, target.page);
+      return;
+    case EntryType::kPageDiff:
+      apply_diff(version, target.page);
       return;
     case EntryType::kRecord:
       // A base page copied while it changed holds later changes already.
@@ -161,17 +171,17 @@ void apply(const Target& target, const Version& version) {
   }
 }
 
-// Applies all versions with the process's state replaced, and puts it back. A function of its own, so that no other
+// Applies versions with the process's state replaced, and puts it back. A function of its own, so that no other
 // variable is alive where the error handler begins.
-[[gnu::noinline]] void apply_chain(const Target& target, const Chain& chain) {
+[[gnu::noinline]] void apply_all(const Target& target, const Version* first, const Version* end) {
   // Nobody may leave this process by way of an interrupt while the local buffers are not its own.
   HOLD_INTERRUPTS();
   install_seams(target, machinery.reader);
   PG_TRY();
   {
-    for (const Version& version : chain) {
-      machinery.lsn = version.lsn;
-      apply(target, version);
+    for (const Version* version = first; version != end; ++version) {
+      machinery.lsn = version->lsn;
+      apply(target, *version);
     }
   }
   PG_CATCH();
@@ -184,12 +194,8 @@ void apply(const Target& target, const Version& version) {
   RESUME_INTERRUPTS();
 }
 
-}  // namespace
-
-void rebuild_page(const Key& key, const Chain& chain, char* page) {
+void apply_to(const Key& key, const Version* first, const Version* end, char* page) {
   prepare();
-  std::memset(page, 0, BLCKSZ);
-
   Target target;
   target.locator = {key.tablespace, key.database, key.relation};
   target.fork = static_cast<ForkNumber>(key.fork);
@@ -197,10 +203,19 @@ void rebuild_page(const Key& key, const Chain& chain, char* page) {
   target.page = page;
 
   MemoryContext caller_context = MemoryContextSwitchTo(machinery.context);
-  apply_chain(target, chain);
+  apply_all(target, first, end);
   MemoryContextSwitchTo(caller_context);
   MemoryContextReset(machinery.context);
+}
+
+}  // namespace
+
+void rebuild_page(const Key& key, const Chain& chain, char* page) {
+  std::memset(page, 0, BLCKSZ);
+  apply_to(key, chain.data(), chain.data() + chain.size(), page);
   ++counters.pages;
 }
+
+void apply_to_page(const Key& key, const Version& version, char* page) { apply_to(key, &version, &version + 1, page); }
 
 }  // namespace strata::redo

@@ -32,7 +32,12 @@ extern Counters counters;  // of this process, ever rising
 // nothing of the process's state is left changed.
 void rebuild_page(const Key& key, const Chain& chain, char* page);
 
+// Applies one more version to a page of `key` that earlier calls have made, beginning with a page of zeroes: the page
+// is then what rebuild_page() makes of the chain up to this version. The same errors.
+void apply_to_page(const Key& key, const Version& version, char* page);
+
 // Applies `chain` of a kCommitLog key to an 8192-byte page of the commit log. No ERROR but for a broken chain.
 void rebuild_commit_log_page(const Key& key, const Chain& chain, char* page);
+void apply_to_commit_log_page(const Key& key, const Version& version, char* page);
 
 }  // namespace strata::redo

@@ -25,6 +25,8 @@ enum class EntryType : std::uint8_t {
   kVmTruncate = 5,
   // Sets transaction statuses on a commit-log page: u8 status, then u32 xids, all of them on this page.
   kXidStatus = 6,
+  // What differs from the page one version before: runs of u16 offset, u16 length, bytes.
+  kPageDiff = 7,
 };
 
 // A version to be added. The value is borrowed.

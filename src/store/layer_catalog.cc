@@ -1,7 +1,10 @@
 #include "store/layer_catalog.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
+#include "store/handover.h"
 #include "store/no_postgres.h"
 
 namespace strata {
@@ -32,19 +35,31 @@ void LayerCatalog::create(Env& env, const std::string& directory, const StoreIde
 
 LayerCatalog::LayerCatalog(Env& env, std::string directory, SharedStore& shared)
     : env_(env), directory_(std::move(directory)), shared_(shared), state_(read_manifest(env_, directory_)) {
-  next_number_ = state_.next_number;
+  shared_.raise_layer_number(state_.next_number);
   // What was read may not be durable yet, and may have a torn tail behind it.
   file_ = rewrite(env_, directory_, state_, bytes_);
   bytes_rewritten_ = bytes_;
 
-  std::vector<std::string> named;
-  for (const auto& [number, layer] : state_.layers) named.push_back(layer.info.name);
-  std::sort(named.begin(), named.end());
-  for (const std::string& name : env_.list(directory_)) {
-    if (!name.ends_with(kLayerSuffix) || std::binary_search(named.begin(), named.end(), name)) continue;
-    discard(name);
-  }
+  sweep();
+  if (shared_.handover() != SharedStore::Handover::kRequested) remove_handover(env_, directory_);
   shared_.raise_layer_set_version();
+}
+
+void LayerCatalog::sweep() {
+  std::set<std::string> known;
+  for (const auto& [number, layer] : state_.layers) known.insert(layer.info.name);
+  for (const Garbage& garbage : garbage_) known.insert(garbage.name);
+  // In this order: a merge says which numbers are its own before it makes files.
+  const std::vector<std::string> names = env_.list(directory_);
+  const std::uint64_t merge_floor = shared_.merge_floor();
+  for (const std::string& name : names) {
+    if (!name.ends_with(kLayerSuffix) || known.contains(name)) continue;
+    const std::optional<LayerNumber> layer = parse_layer_name(name);
+    // A file that waits to be removed must not get a namesake.
+    if (layer) shared_.raise_layer_number(layer->number + 1);
+    const bool of_running_merge = layer && layer->level > 0 && merge_floor != 0 && layer->number >= merge_floor;
+    if (!of_running_merge) discard(name);
+  }
 }
 
 std::unique_ptr<WritableFile> LayerCatalog::rewrite(Env& env, const std::string& directory, const ManifestState& state,
@@ -67,8 +82,12 @@ void LayerCatalog::discard(const std::string& name) {
   garbage_.push_back({.name = name, .version = shared_.layer_set_version() + 1});
 }
 
+void LayerCatalog::discard(const std::vector<Layer>& layers) {
+  for (const Layer& layer : layers) discard(layer.info.name);
+}
+
 void LayerCatalog::apply(ManifestEdit edit) {
-  edit.next_number = next_number_;
+  edit.next_number = shared_.next_layer_number();
   ManifestState next = state_;
   next.apply(edit);
   try {
@@ -84,7 +103,7 @@ void LayerCatalog::apply(ManifestEdit edit) {
     }
   } catch (...) {
     file_ = nullptr;
-    for (const Layer& layer : edit.added) discard(layer.info.name);
+    discard(edit.added);
     throw;
   }
   for (const std::uint64_t number : edit.removed) discard(state_.layers.at(number).info.name);
@@ -94,7 +113,7 @@ void LayerCatalog::apply(ManifestEdit edit) {
 
 void LayerCatalog::collect_garbage() {
   // While an edit's fate is open, the manifest on disk may still name what the edit added.
-  if (file_ == nullptr) return;
+  if (file_ == nullptr || garbage_.empty()) return;
   const std::uint64_t oldest = shared_.oldest_version_in_use();
   const std::uint64_t current = shared_.layer_set_version();
   std::erase_if(garbage_, [&](const Garbage& garbage) {

@@ -16,19 +16,25 @@ class LayerCatalog {
   static void create(Env& env, const std::string& directory, const StoreIdentity& identity);
   [[nodiscard]] static bool exists(Env& env, const std::string& directory);
 
-  // Replays the manifest, drops a torn tail, and marks what it does not name as garbage. `shared` is borrowed.
+  // Replays the manifest, drops a torn tail, and sweeps. `shared` is borrowed.
   LayerCatalog(Env& env, std::string directory, SharedStore& shared);
 
   [[nodiscard]] const ManifestState& state() const { return state_; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
 
   // A number that no layer had or will have, should the caller name one in a later edit.
-  std::uint64_t take_number() { return next_number_++; }
+  std::uint64_t take_number() { return shared_.take_layer_number(); }
 
   // Makes the edit durable and raises the layer-set version. REQUIRES: files added are durable, their names too.
   // When it throws, whether the edit counts after a crash is open, and state() is as before; the files that the edit
   // adds are garbage once a later edit has succeeded.
   void apply(ManifestEdit edit);
+
+  // Marks as garbage what nobody knows: layer files that are neither named, nor waiting to be removed, nor of a merge
+  // that is running beside.
+  void sweep();
+  // Files that an edit would have named.
+  void discard(const std::vector<Layer>& layers);
 
   // Removes the files of layers that were taken out, as far as no reader may still use them. Never throws: what could
   // not be removed is tried again the next time.
@@ -50,7 +56,6 @@ class LayerCatalog {
   std::string directory_;
   SharedStore& shared_;
   ManifestState state_;
-  std::uint64_t next_number_ = 1;
   std::unique_ptr<WritableFile> file_;  // null: rewrite before anything is appended
   std::uint64_t bytes_ = 0;             // of the manifest
   std::uint64_t bytes_rewritten_ = 0;   // when it was last rewritten

@@ -35,6 +35,20 @@ std::string layer_name(std::uint64_t number, bool image, int level, LsnRange lsn
   return name + std::string(kLayerSuffix);
 }
 
+std::optional<LayerNumber> parse_layer_name(const std::string& name) {
+  char kind[6] = {};
+  int level = 0;
+  unsigned long long number = 0;
+  unsigned long long begin = 0;
+  unsigned long long end = 0;
+  if (std::sscanf(name.c_str(), "%5[a-z]%d-%16llx-%16llx-%16llx", kind, &level, &number, &begin, &end) != 5) {
+    return std::nullopt;
+  }
+  const bool image = std::string_view(kind) == "image";
+  if (layer_name(number, image, level, {.begin = begin, .end = end}) != name) return std::nullopt;
+  return LayerNumber{.number = number, .level = level};
+}
+
 std::string encode_layer_header(const Layer& layer) {
   std::string out(kHeaderMagic);
   put_u32(out, kFormatVersion);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,13 @@ struct Layer {
 };
 
 [[nodiscard]] std::string layer_name(std::uint64_t number, bool image, int level, LsnRange lsns);
+
+// What a name says of the layer; nothing where it is no layer's name.
+struct LayerNumber {
+  std::uint64_t number = 0;
+  int level = 0;
+};
+[[nodiscard]] std::optional<LayerNumber> parse_layer_name(const std::string& name);
 
 [[nodiscard]] std::string encode_layer_header(const Layer& layer);
 

@@ -1,6 +1,7 @@
 #include "store/layer_set.h"
 
 #include <algorithm>
+#include <ranges>
 #include <tuple>
 
 #include "store/no_postgres.h"
@@ -78,6 +79,19 @@ LayerVersion LayerSet::version_at(const LayerCursor& cursor) {
     version.entry.inline_value = {};
   }
   return version;
+}
+
+Chain LayerSet::chain(const Key& key, Lsn at, Lsn floor) {
+  std::vector<LayerVersion> found;
+  find(key, at, floor, Walk::kToBase, found);
+  Chain chain;
+  for (LayerVersion& one : std::views::reverse(found)) {
+    chain.push_back({.lsn = one.entry.lsn,
+                     .type = one.entry.type,
+                     .base = one.entry.base,
+                     .value = one.entry.is_inline ? std::move(one.inline_value) : one.file->value(one.entry)});
+  }
+  return chain;
 }
 
 void LayerSet::find(const Key& key, Lsn at, Lsn floor, Walk walk, std::vector<LayerVersion>& out) {

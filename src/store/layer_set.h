@@ -67,6 +67,9 @@ class LayerSet {
   // Appends the versions of `key` in (floor, at] to `out`, newest first, as far as `walk` goes. No value block is read.
   void find(const Key& key, Lsn at, Lsn floor, Walk walk, std::vector<LayerVersion>& out);
 
+  // The chain of `key` at `at`, oldest first, down to its base.
+  [[nodiscard]] Chain chain(const Key& key, Lsn at, Lsn floor);
+
   // Newest range first; images before deltas that end at the same LSN.
   [[nodiscard]] std::vector<LayerRun>& runs() { return runs_; }
   [[nodiscard]] const LayerFile& open(LayerRun::Member& member);

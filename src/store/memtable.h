@@ -138,12 +138,37 @@ class SharedStore {
 
   // What keeps files from being removed while a process may still read them: the layer-set version in use.
   static constexpr int kReaderSlots = 1024;
-  // A free slot, now holding the current layer-set version; -1 when there is none.
+  // A free slot, at rest; -1 when there is none.
   int take_slot();
   // Brings a slot up to the current layer-set version, and returns that version: no file of it or a later one is
   // removed.
   std::uint64_t move_slot(int slot);
+  // Holds nothing until it is moved.
+  void rest_slot(int slot);
   void release_slot(int slot);
+
+  // Numbers of layers, for the writer and for the compactor beside it.
+  std::uint64_t take_layer_number() { return next_layer_number_.fetch_add(1, std::memory_order_seq_cst); }
+  [[nodiscard]] std::uint64_t next_layer_number() const { return next_layer_number_.load(std::memory_order_seq_cst); }
+  // Raises the next number to `number` where it is lower.
+  void raise_layer_number(std::uint64_t number);
+
+  // How the compactor hands a finished merge over to the writer. A merge that has been requested is the writer's, its
+  // files too.
+  enum class Handover : std::uint32_t {
+    kNone = 0,
+    kRequested = 1,  // the request file says what to apply
+    kApplied = 2,
+    kRefused = 3,
+    kSweep = 4,  // a compactor has gone and left files that nobody owns
+  };
+  [[nodiscard]] Handover handover() const { return static_cast<Handover>(handover_.load(std::memory_order_seq_cst)); }
+  void set_handover(Handover state) {
+    handover_.store(static_cast<std::uint32_t>(state), std::memory_order_seq_cst);
+  }
+  // Files of merged layers with this number or a higher one are a running merge's; 0: there is none.
+  [[nodiscard]] std::uint64_t merge_floor() const { return merge_floor_.load(std::memory_order_seq_cst); }
+  void set_merge_floor(std::uint64_t number) { merge_floor_.store(number, std::memory_order_seq_cst); }
 
   // The writer's side. One process at a time.
   static constexpr int kArenas = 2;
@@ -194,11 +219,17 @@ class SharedStore {
 
   SharedStore() = default;
 
+  static constexpr std::uint64_t kFree = 0;
+  static constexpr std::uint64_t kResting = std::numeric_limits<std::uint64_t>::max();
+
   std::atomic<Lsn> visible_lsn_{kInvalidLsn};
   std::atomic<std::uint64_t> layer_set_version_{1};
   std::atomic<std::uint64_t> epoch_{0};
+  std::atomic<std::uint64_t> next_layer_number_{1};
+  std::atomic<std::uint64_t> merge_floor_{0};
+  std::atomic<std::uint32_t> handover_{0};
   std::array<ArenaState, kArenas> arenas_;
-  std::array<std::atomic<std::uint64_t>, kReaderSlots> slots_{};  // 0: free
+  std::array<std::atomic<std::uint64_t>, kReaderSlots> slots_{};  // kFree, kResting or a layer-set version
 };
 
 }  // namespace strata

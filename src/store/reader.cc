@@ -80,18 +80,13 @@ Reader::Impl::~Impl() {
 
 std::shared_ptr<LayerSet> Reader::Impl::current_set() {
   if (shared == nullptr && set != nullptr) return set;
-  if (slot >= 0 && set != nullptr && set_version == shared->layer_set_version()) return set;
-  std::uint64_t version = 0;
-  if (slot >= 0 && holds == 0) {
-    version = shared->move_slot(slot);
-  } else if (shared != nullptr) {
-    version = shared->layer_set_version();
-  }
+  // A set that is as old as the slot, or newer, has its files; between calls the slot held nothing.
+  const std::uint64_t version = shared == nullptr ? 0 : shared->layer_set_version();
+  if (slot >= 0 && set != nullptr && set_version == version) return set;
   auto next = std::make_shared<LayerSet>(env, directory, read_manifest(env, directory), cache);
   if (slot >= 0 && set != nullptr) next->take_open_files(*set);
   set = next;
-  // A slot that was held back is brought up by the next call.
-  set_version = slot >= 0 && holds > 0 ? 0 : version;
+  set_version = version;
   return set;
 }
 
@@ -169,6 +164,8 @@ std::optional<Version> Reader::newest(const Key& key, Lsn at, Lsn floor) {
 
 void Reader::history(const Key& key, Lsn at, Lsn floor, const std::function<bool(const Version&)>& visit) {
   Impl& impl = *impl_;
+  // The visitor may call the Reader again, while the files of `set` are still wanted here.
+  const Impl::Use use(impl);
   std::vector<MemtableVersion> recent;
   std::vector<LayerVersion> older;
   std::shared_ptr<LayerSet> set;
@@ -182,15 +179,6 @@ void Reader::history(const Key& key, Lsn at, Lsn floor, const std::function<bool
     set->find(key, view.at, floor, Walk::kAll, older);
   });
 
-  // The visitor may call the Reader again, while the files of `set` are still wanted here.
-  struct Hold {
-    explicit Hold(int& holds_in) : holds(holds_in) { ++holds; }
-    ~Hold() { --holds; }
-    Hold(const Hold&) = delete;
-    Hold& operator=(const Hold&) = delete;
-    int& holds;
-  };
-  const Hold hold(impl.holds);
   for (const MemtableVersion& one : recent) {
     if (!visit(one.version)) return;
   }

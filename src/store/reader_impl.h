@@ -30,7 +30,7 @@ struct Reader::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  // The newest set of layers.
+  // The newest set of layers. REQUIRES: a Use is there.
   std::shared_ptr<LayerSet> current_set();
 
   // Readings that take several views agree on this.
@@ -54,9 +54,26 @@ struct Reader::Impl {
     }
   }
 
+  // While one is there, no file of the layer sets that are taken goes away. They may be nested.
+  class Use {
+   public:
+    explicit Use(Impl& impl) : impl_(impl) {
+      if (impl_.uses++ == 0 && impl_.slot >= 0) impl_.shared->move_slot(impl_.slot);
+    }
+    ~Use() {
+      if (--impl_.uses == 0 && impl_.slot >= 0) impl_.shared->rest_slot(impl_.slot);
+    }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    Impl& impl_;
+  };
+
   // Runs `body`, which must be repeatable; again when a file went away that no slot protects.
   template <class Body>
   auto run(Body&& body) {
+    const Use use(*this);
     constexpr int kAttempts = 4;
     for (int attempt = 1;; ++attempt) {
       try {
@@ -84,7 +101,7 @@ struct Reader::Impl {
   std::string directory;
   SharedStore* shared;
   int slot = -1;
-  int holds = 0;  // while above 0 the slot keeps the layer-set version that it has
+  int uses = 0;
   BlockCache cache;
   std::uint64_t set_version = 0;
   std::shared_ptr<LayerSet> set;

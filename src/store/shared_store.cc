@@ -69,11 +69,8 @@ void SharedStore::restart(Lsn flushed) {
 
 int SharedStore::take_slot() {
   for (int i = 0; i < kReaderSlots; ++i) {
-    std::uint64_t free = 0;
-    if (slots_[static_cast<std::size_t>(i)].compare_exchange_strong(free, layer_set_version())) {
-      move_slot(i);
-      return i;
-    }
+    std::uint64_t free = kFree;
+    if (slots_[static_cast<std::size_t>(i)].compare_exchange_strong(free, kResting)) return i;
   }
   return -1;
 }
@@ -87,13 +84,25 @@ std::uint64_t SharedStore::move_slot(int slot) {
   }
 }
 
-void SharedStore::release_slot(int slot) { slots_[static_cast<std::size_t>(slot)].store(0, std::memory_order_seq_cst); }
+void SharedStore::rest_slot(int slot) {
+  slots_[static_cast<std::size_t>(slot)].store(kResting, std::memory_order_seq_cst);
+}
+
+void SharedStore::release_slot(int slot) {
+  slots_[static_cast<std::size_t>(slot)].store(kFree, std::memory_order_seq_cst);
+}
+
+void SharedStore::raise_layer_number(std::uint64_t number) {
+  std::uint64_t next = next_layer_number();
+  while (next < number && !next_layer_number_.compare_exchange_weak(next, number)) {
+  }
+}
 
 std::uint64_t SharedStore::oldest_version_in_use() const {
   std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
   for (const auto& slot : slots_) {
     const std::uint64_t version = slot.load(std::memory_order_seq_cst);
-    if (version != 0) oldest = std::min(oldest, version);
+    if (version != kFree) oldest = std::min(oldest, version);
   }
   return oldest;
 }

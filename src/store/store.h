@@ -32,7 +32,7 @@ struct Horizon {
 
 struct LayerInfo {
   std::string name;    // file name
-  int level = 0;       // 0: flushed memtable; 1: merged
+  int level = 0;       // 0: flushed memtable; above: merged so many times
   bool image = false;  // true: at most one version of a key, all of them bases
   Key first_key, last_key;
   LsnRange lsns;
@@ -86,6 +86,11 @@ class Writer {
   void add_baseline(const Entry& entry);  // REQUIRES: keys strictly ascending
   [[nodiscard]] std::uint64_t baseline_bytes() const;
   void finish_baseline(const Horizon& horizon);
+
+  // Applies a merge that a Compactor has handed over, as one edit, and removes files that nobody needs any more. Cheap
+  // when there is nothing to do; call it often. Returns whether the set of layers changed. Throws what keeps the edit
+  // from being durable: the merge is refused then.
+  bool serve_compactor();
 
   [[nodiscard]] std::vector<LayerInfo> layers() const;
 

@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "store/baseline_writer.h"
+#include "store/handover.h"
 #include "store/layer_catalog.h"
 #include "store/layer_writer.h"
 #include "store/store.h"
@@ -60,6 +61,8 @@ struct Writer::Impl {
   void switch_arena(Lsn above);
   void flush();
   void put_past_memtable(std::span<const Entry> entries, Lsn end);
+  bool apply_merge();
+  void refuse_merge();
   void abandon_baseline() {
     baseline->remove_files();
     baseline.reset();
@@ -140,6 +143,44 @@ void Writer::Impl::put_past_memtable(std::span<const Entry> entries, Lsn end) {
   switch_arena(end);
 }
 
+// What the merge has written is nobody's then. The answer comes last: after it another merge may begin.
+void Writer::Impl::refuse_merge() {
+  shared.set_merge_floor(0);
+  try {
+    remove_handover(env, catalog.directory());
+    catalog.sweep();
+    shared.raise_layer_set_version();
+  } catch (const StoreError&) {
+    // The next sweep finds the files.
+  }
+  shared.set_handover(SharedStore::Handover::kRefused);
+}
+
+// The request stays until it is answered: a writer that comes after one which died meets it again.
+bool Writer::Impl::apply_merge() {
+  try {
+    ManifestEdit edit = read_handover(env, catalog.directory());
+    const auto& layers = catalog.state().layers;
+    const bool done = std::all_of(edit.added.begin(), edit.added.end(),
+                                  [&](const Layer& layer) { return layers.contains(layer.number); }) &&
+                      std::none_of(edit.removed.begin(), edit.removed.end(),
+                                   [&](std::uint64_t number) { return layers.contains(number); });
+    if (!done) catalog.apply(std::move(edit));
+  } catch (const StoreError& error) {
+    refuse_merge();
+    if (error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kNoSpace) throw;
+    return false;
+  }
+  try {
+    remove_handover(env, catalog.directory());
+  } catch (const StoreError&) {
+    // The next merge writes it anew.
+  }
+  shared.set_merge_floor(0);
+  shared.set_handover(SharedStore::Handover::kApplied);
+  return true;
+}
+
 void Writer::create_store(Env& env, const std::string& directory, const StoreIdentity& identity) {
   LayerCatalog::create(env, directory, identity);
 }
@@ -195,6 +236,22 @@ void Writer::publish(Lsn end) {
 void Writer::flush() {
   if (impl_->baseline != nullptr) throw_invalid("flush() while a baseline is being taken");
   impl_->flush();
+}
+
+bool Writer::serve_compactor() {
+  using Handover = SharedStore::Handover;
+  Impl& impl = *impl_;
+  const Handover state = impl.shared.handover();
+  bool changed = false;
+  if (state == Handover::kSweep) {
+    impl.catalog.sweep();
+    impl.shared.raise_layer_set_version();
+    impl.shared.set_handover(Handover::kNone);
+  } else if (state == Handover::kRequested) {
+    changed = impl.apply_merge();
+  }
+  impl.catalog.collect_garbage();
+  return changed;
 }
 
 void Writer::begin_baseline(Lsn lsn) {

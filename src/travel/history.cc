@@ -107,7 +107,8 @@ XLogRecPtr floor_of(const std::vector<Reset>& resets, BlockNumber block, XLogRec
 bool has_base(const Chain& chain) { return !chain.empty() && chain.front().base; }
 
 void check_chain(const Key& key, const Chain& chain) {
-  if (chain.empty() || has_base(chain) || chain.front().type != EntryType::kRecord) return;
+  if (chain.empty() || has_base(chain)) return;
+  if (chain.front().type != EntryType::kRecord && chain.front().type != EntryType::kPageDiff) return;
   throw StoreError(ErrorKind::kCorrupt, "the history of block " + std::to_string(key.block) + " of relation " +
                                             std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
                                             std::to_string(key.relation) + " has changes but no page to apply them to");

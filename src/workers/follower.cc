@@ -75,10 +75,14 @@ void Follower::run() {
     if (read_record()) {
       idle = kShortestNap;
       ingest_record();
-      if (++unpublished_records_ >= kRecordsPerPublication || translator_.must_publish()) publish();
+      if (++unpublished_records_ >= kRecordsPerPublication || translator_.must_publish()) {
+        publish();
+        persist([&] { writer_.serve_compactor(); });
+      }
       continue;
     }
     publish();
+    persist([&] { writer_.serve_compactor(); });
     nap(idle);
     idle = std::min(2 * idle, kLongestNap);
   }

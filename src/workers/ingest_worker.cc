@@ -5,7 +5,6 @@ extern "C" {
 
 #include "access/xlog.h"
 #include "fmgr.h"
-#include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "storage/spin.h"
@@ -31,7 +30,6 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 namespace strata::workers {
 namespace {
 
-constexpr int kRestartSeconds = 2;
 constexpr long kNapWhileStopped = 60 * 1000;  // milliseconds; a reload of the configuration ends it
 
 void set_state(pg::HistoryState state) {
@@ -170,22 +168,12 @@ void run() {
 
 }  // namespace
 
-void register_ingest_worker() {
-  BackgroundWorker worker = {};
-  strlcpy(worker.bgw_name, "strata ingest", BGW_MAXLEN);
-  strlcpy(worker.bgw_type, "strata ingest", BGW_MAXLEN);
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
-  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-  worker.bgw_restart_time = kRestartSeconds;
-  strlcpy(worker.bgw_library_name, "$libdir/strata", MAXPGPATH);
-  strlcpy(worker.bgw_function_name, "strata_ingest_main", BGW_MAXLEN);
-  RegisterBackgroundWorker(&worker);
-}
+void register_ingest_worker() { register_worker("strata ingest", "strata_ingest_main"); }
 
 }  // namespace strata::workers
 
 void strata_ingest_main(Datum) {
-  strata::workers::start_process();
+  strata::workers::start_process("StrataIngestMain");
   strata::workers::appear_in_shared_state();
   strata::pg::guarded([] { strata::workers::run(); });
 }

@@ -27,17 +27,21 @@ extern "C" {
 namespace strata::workers {
 namespace {
 
+constexpr int kRestartSeconds = 2;
+
 unsigned reloads = 0;
+const char* wait_event_name = nullptr;
 
 uint32 wait_event() {
   static uint32 event = 0;
-  if (event == 0) event = WaitEventExtensionNew("StrataIngestMain");
+  if (event == 0) event = WaitEventExtensionNew(wait_event_name);
   return event;
 }
 
 }  // namespace
 
-void start_process() {
+void start_process(const char* name_of_naps) {
+  wait_event_name = name_of_naps;
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   pqsignal(SIGTERM, die);
   pqsignal(SIGUSR1, procsignal_sigusr1_handler);
@@ -47,7 +51,19 @@ void start_process() {
   pgstat_bestart_initial();
   pgstat_report_activity(STATE_UNDEFINED, nullptr);
   CreateAuxProcessResourceOwner();
-  MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "strata ingest", ALLOCSET_DEFAULT_SIZES));
+  MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "strata worker", ALLOCSET_DEFAULT_SIZES));
+}
+
+void register_worker(const char* name, const char* main) {
+  BackgroundWorker worker = {};
+  strlcpy(worker.bgw_name, name, BGW_MAXLEN);
+  strlcpy(worker.bgw_type, name, BGW_MAXLEN);
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  worker.bgw_restart_time = kRestartSeconds;
+  strlcpy(worker.bgw_library_name, "$libdir/strata", MAXPGPATH);
+  strlcpy(worker.bgw_function_name, main, BGW_MAXLEN);
+  RegisterBackgroundWorker(&worker);
 }
 
 void handle_interrupts() {

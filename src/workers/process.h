@@ -1,11 +1,15 @@
-// What the ingest worker needs as a process of the server: signals, sleeping, cleaning up after errors.
+// What a worker needs as a process of the server: signals, sleeping, cleaning up after errors.
 #pragma once
 
 namespace strata::workers {
 
 // Installs signal handlers, then unblocks signals; gives the process the memory context and the resource owner in
-// which it works. REQUIRES: called once, first.
-void start_process();
+// which it works. Its naps show as `wait_event_name`, which must live on. REQUIRES: called once, first.
+void start_process(const char* wait_event_name);
+
+// Registers a worker that starts with the server and again whenever it ends. `main` is an exported function.
+// REQUIRES: called from _PG_init while the postmaster preloads libraries.
+void register_worker(const char* name, const char* main);
 
 // Exits when the server wants it, and reads the configuration again after a SIGHUP. Call it often.
 void handle_interrupts();

@@ -41,23 +41,22 @@ class StoreCatalog : public ::testing::Test {
 TEST_F(StoreCatalog, AReplacedFileGoesWhenNoReaderUsesItsVersion) {
   const Layer a = write_layer(10, "a long value that is not inline");
   replace({}, {a});
-  {
-    Reader reader(env_, "store", &region_.shared());
-    Reader idle(env_, "store", &region_.shared());
-    EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "a long value that is not inline");
-    const Layer b = write_layer(10, "b");
+  Reader reader(env_, "store", &region_.shared());
+  Reader idle(env_, "store", &region_.shared());
+  EXPECT_EQ(idle.newest(page(1, 0), 100)->value, "a long value that is not inline");
+  const Layer b = write_layer(10, "b");
+  reader.history(page(1, 0), 100, 0, [&](const Version&) {
     replace({a.number}, {b});
     catalog_->collect_garbage();
-    EXPECT_TRUE(there(a));
-    EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "b");
-    catalog_->collect_garbage();
-    EXPECT_TRUE(there(a)) << "the idle reader has not moved on";
-    EXPECT_EQ(idle.newest(page(1, 0), 100)->value, "b");
-    catalog_->collect_garbage();
-    EXPECT_FALSE(there(a));
-    EXPECT_TRUE(there(b));
-    EXPECT_EQ(catalog_->garbage(), 0U);
-  }
+    EXPECT_TRUE(there(a)) << "a call is under way";
+    return false;
+  });
+  catalog_->collect_garbage();
+  EXPECT_FALSE(there(a)) << "between calls a reader keeps nothing";
+  EXPECT_TRUE(there(b));
+  EXPECT_EQ(catalog_->garbage(), 0U);
+  EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "b");
+  EXPECT_EQ(idle.newest(page(1, 0), 100)->value, "b");
 }
 
 TEST_F(StoreCatalog, AReaderThatIsGoneKeepsNothing) {
@@ -106,16 +105,36 @@ TEST_F(StoreCatalog, OpeningKeepsStrayFilesThatAReaderMayUse) {
   const Layer a = write_layer(10, "a");
   replace({}, {a});
   Reader reader(env_, "store", &region_.shared());
-  EXPECT_TRUE(reader.newest(page(1, 0), 100).has_value());
-  replace({a.number}, {});
   const Layer stray = write_layer(20, "never named");
-  catalog_ = std::make_unique<LayerCatalog>(env_, "store", region_.shared());
-  catalog_->collect_garbage();
-  EXPECT_TRUE(there(a));
+  reader.history(page(1, 0), 100, 0, [&](const Version&) {
+    replace({a.number}, {});
+    catalog_ = std::make_unique<LayerCatalog>(env_, "store", region_.shared());
+    catalog_->collect_garbage();
+    EXPECT_TRUE(there(a));
+    // The number of a file that waits is not given out again.
+    EXPECT_GT(catalog_->take_number(), stray.number);
+    return false;
+  });
   EXPECT_FALSE(reader.newest(page(1, 0), 100).has_value());
   catalog_->collect_garbage();
   EXPECT_FALSE(there(a));
   EXPECT_FALSE(there(stray));
+}
+
+TEST_F(StoreCatalog, TheFilesOfARunningMergeAreNotSwept) {
+  region_.shared().set_merge_floor(catalog_->take_number());
+  LayerWriter writer(env_, "store", catalog_->take_number(), false, 1, {.begin = 10, .end = 11}, {});
+  writer.add(image(page(1, 0), 10, "of a merge").entry(), 0);
+  const Layer merged = writer.finish();
+  const Layer stray = write_layer(20, "never named");
+  catalog_ = std::make_unique<LayerCatalog>(env_, "store", region_.shared());
+  catalog_->collect_garbage();
+  EXPECT_TRUE(there(merged));
+  EXPECT_FALSE(there(stray));
+  region_.shared().set_merge_floor(0);
+  catalog_ = std::make_unique<LayerCatalog>(env_, "store", region_.shared());
+  catalog_->collect_garbage();
+  EXPECT_FALSE(there(merged));
 }
 
 TEST_F(StoreCatalog, ImpossibleEditsAreRefusedAndChangeNothing) {

@@ -43,6 +43,21 @@ class FaultEnv : public Env {
     }
   }
 
+  // What is on the disk, for another run of the same work. REQUIRES: restart() before, no file open.
+  [[nodiscard]] std::map<std::string, std::string> save() const {
+    std::map<std::string, std::string> saved;
+    for (const auto& [name, file] : names_) saved[name] = file->content;
+    return saved;
+  }
+  void load(const std::map<std::string, std::string>& saved) {
+    fail_at_ = kNever;
+    names_.clear();
+    for (const auto& [name, content] : saved) {
+      names_[name] = std::make_shared<File>(File{.content = content, .synced = content.size()});
+    }
+    durable_names_ = names_;
+  }
+
   [[nodiscard]] std::string& content(const std::string& path) { return names_.at(path)->content; }
 
   std::unique_ptr<ReadableFile> open(const std::string& path) override {

@@ -1,0 +1,47 @@
+#include "redo/redo_rebuilder.h"
+
+#include <cstring>
+
+#include "pg/guard.h"
+#include "redo/redo.h"
+
+namespace strata::redo {
+
+static_assert(kPageBytes == BLCKSZ);
+
+namespace {
+
+// What says nothing about the page's history.
+bool is_about_the_process(int sqlstate) {
+  switch (ERRCODE_TO_CATEGORY(sqlstate)) {
+    case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
+    case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void RedoRebuilder::begin(const Key& key) {
+  key_ = key;
+  std::memset(page_.data, 0, BLCKSZ);
+}
+
+void RedoRebuilder::apply(const Version& version) {
+  try {
+    pg::caught([&] {
+      if (key_.kind == KeyKind::kCommitLog) {
+        apply_to_commit_log_page(key_, version, page_.data);
+      } else {
+        apply_to_page(key_, version, page_.data);
+      }
+    });
+  } catch (const pg::PgError& error) {
+    if (is_about_the_process(error.sqlstate())) throw;
+    throw StoreError(ErrorKind::kCorrupt, error.what());
+  }
+}
+
+}  // namespace strata::redo

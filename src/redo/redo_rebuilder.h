@@ -1,0 +1,25 @@
+// The pages that compaction asks for, rebuilt with PostgreSQL's redo.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+}
+
+#include "store/page_rebuilder.h"
+
+namespace strata::redo {
+
+// Trouble with a page is StoreError, everything else that PostgreSQL raises is PgError. For a process that has a memory
+// context and a resource owner.
+class RedoRebuilder final : public PageRebuilder {
+ public:
+  void begin(const Key& key) override;
+  void apply(const Version& version) override;
+  [[nodiscard]] std::string_view page() const override { return {page_.data, BLCKSZ}; }
+
+ private:
+  Key key_;
+  PGAlignedBlock page_ = {};
+};
+
+}  // namespace strata::redo

@@ -1,0 +1,132 @@
+#include "store/chain_rewriter.h"
+
+#include <iterator>
+#include <utility>
+
+#include "store/page_diff.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+void ChainRewriter::forget() {
+  known_ = false;
+  records_ = bytes_ = 0;
+  pending_.clear();
+}
+
+// The first version comes at `lsn`: finds out what is before it.
+void ChainRewriter::enter_lifetime(Lsn lsn) {
+  forget();
+  if (lsn - 1 <= floor_) return;
+  Chain before = reader_.chain(key_, lsn - 1, floor_);
+  if (before.empty() || !before.front().base) return;
+  for (const Version& version : before) note(version);
+}
+
+// Takes a version into the chain as it is written.
+void ChainRewriter::note(const Version& version) {
+  if (version.base) {
+    known_ = true;
+    records_ = bytes_ = 0;
+    pending_.clear();
+    rebuilder_.begin(key_);
+  } else {
+    ++records_;
+    bytes_ += version.value.size();
+  }
+  if (known_) pending_.push_back(version);
+}
+
+void ChainRewriter::catch_up() {
+  for (const Version& version : pending_) rebuilder_.apply(version);
+  pending_.clear();
+}
+
+// Makes a diff of a long value, where that is short and the chain has room for it. False: the version has not been
+// taken into the chain.
+bool ChainRewriter::explain(MergedVersion& one) {
+  if (key_.kind != KeyKind::kPage || !known_ || one.version.value.size() < bounds_.min_value_bytes) return false;
+  if (records_ + 1 >= bounds_.records || bytes_ >= bounds_.bytes) return false;
+  catch_up();
+  const std::string before(rebuilder_.page());
+  rebuilder_.apply(one.version);
+  auto diff = make_page_diff(before, rebuilder_.page(), bounds_.diff_bytes);
+  if (!diff || diff->size() * 4 > one.version.value.size()) {
+    if (one.version.base) return false;
+    // It stays, and is applied already.
+    ++records_;
+    bytes_ += one.version.value.size();
+    return true;
+  }
+  one.version.type = EntryType::kPageDiff;
+  one.version.base = false;
+  one.version.value = std::move(*diff);
+  ++records_;
+  bytes_ += one.version.value.size();
+  ++counters_.diffs;
+  return true;
+}
+
+void ChainRewriter::emit(Group& group) {
+  std::move(group.begin(), group.end(), std::back_inserter(out_));
+}
+
+void ChainRewriter::add(Group& group, bool make_image) {
+  if (group.size() != 1 || make_image || !explain(group.front())) {
+    for (const MergedVersion& one : group) note(one.version);
+  }
+  const bool is_page = key_.kind == KeyKind::kPage;
+  const bool too_long =
+      records_ >= (is_page ? bounds_.records : bounds_.statuses) || (is_page && bytes_ > bounds_.bytes);
+  if (known_ && records_ > 0 && (too_long || make_image)) {
+    catch_up();
+    MergedVersion image{.sequence = group.back().sequence,
+                        .version = {.lsn = group.back().version.lsn,
+                                    .type = EntryType::kImage,
+                                    .base = true,
+                                    .value = std::string(rebuilder_.page())}};
+    ++counters_.images;
+    records_ = bytes_ = 0;
+    out_.push_back(std::move(image));
+    return;
+  }
+  emit(group);
+}
+
+void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions, bool begin_with_image) {
+  if (key.kind != KeyKind::kPage && key.kind != KeyKind::kCommitLog) return;
+  key_ = key;
+  out_.clear();
+  out_.reserve(versions.size());
+  bool first = true;
+  for (auto begin = versions.begin(); begin != versions.end();) {
+    const Lsn lsn = begin->version.lsn;
+    auto end = begin;
+    while (end != versions.end() && end->version.lsn == lsn) ++end;
+    Group group(std::make_move_iterator(begin), std::make_move_iterator(end));
+    begin = end;
+
+    const Lsn floor = key.kind == KeyKind::kPage ? lifetimes_.floor_at(key, lsn - 1) : kInvalidLsn;
+    if (first || floor != floor_) {
+      floor_ = floor;
+      if (first) {
+        enter_lifetime(lsn);
+      } else {
+        forget();
+      }
+    }
+    try {
+      add(group, first && begin_with_image);
+    } catch (const StoreError& error) {
+      if (error.kind() != ErrorKind::kCorrupt) throw;
+      ++counters_.unknown;
+      forget();
+      for (const MergedVersion& one : group) note(one.version);
+      emit(group);
+    }
+    first = false;
+  }
+  versions.swap(out_);
+}
+
+}  // namespace strata

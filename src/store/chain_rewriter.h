@@ -1,0 +1,75 @@
+// What compaction does to the versions of one key: images that the version before explains become diffs, and images are
+// put in where a chain has grown long. What a reader rebuilds at any LSN stays the same, to the byte.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "store/lifetimes.h"
+#include "store/page_rebuilder.h"
+#include "store/store.h"
+
+namespace strata {
+
+// A version on its way from input to output.
+struct MergedVersion {
+  std::uint32_t sequence = 0;
+  Version version;
+};
+
+// Bounds of a page's chain: what a reader applies at most to a base.
+struct ChainBounds {
+  std::size_t records = 64;
+  std::size_t bytes = 64 * 1024;
+  std::size_t statuses = 256;          // the same of a commit-log page, whose versions are small
+  std::size_t diff_bytes = 2048;       // a longer diff is not worth it
+  std::size_t min_value_bytes = 1024;  // a shorter value stays as it is
+};
+
+class ChainRewriter {
+ public:
+  struct Counters {
+    std::uint64_t diffs = 0;    // values that became diffs
+    std::uint64_t images = 0;   // images put in
+    std::uint64_t unknown = 0;  // pages that could not be rebuilt; their versions stay as they are
+  };
+
+  // All are borrowed. `reader` must see what is older than the versions to come.
+  ChainRewriter(Reader& reader, Lifetimes& lifetimes, PageRebuilder& rebuilder, const ChainBounds& bounds)
+      : reader_(reader), lifetimes_(lifetimes), rebuilder_(rebuilder), bounds_(bounds) {}
+
+  // `versions` are consecutive versions of `key`, oldest first, whole LSNs. `begin_with_image`: the oldest one becomes
+  // an image whatever its chain, because what is older has not been rewritten yet.
+  void rewrite(const Key& key, std::vector<MergedVersion>& versions, bool begin_with_image);
+
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  using Group = std::vector<MergedVersion>;  // of one LSN
+
+  void enter_lifetime(Lsn lsn);
+  void forget();
+  void add(Group& group, bool make_image);
+  [[nodiscard]] bool explain(MergedVersion& one);
+  void catch_up();
+  void note(const Version& version);
+  void emit(Group& group);
+
+  Reader& reader_;
+  Lifetimes& lifetimes_;
+  PageRebuilder& rebuilder_;
+  ChainBounds bounds_;
+  Counters counters_;
+
+  Key key_;
+  bool known_ = false;           // the page's state follows from its base, pending_ included
+  Lsn floor_ = kInvalidLsn;      // of the lifetime
+  std::size_t records_ = 0;      // since the base
+  std::size_t bytes_ = 0;        // of them
+  std::vector<Version> pending_;  // known, and not yet applied
+  std::vector<MergedVersion> out_;
+};
+
+}  // namespace strata

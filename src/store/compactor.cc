@@ -1,0 +1,273 @@
+#include "store/compactor.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "store/handover.h"
+#include "store/layer_set.h"
+#include "store/layer_writer.h"
+#include "store/merge_cursor.h"
+#include "store/merge_plan.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+using Handover = SharedStore::Handover;
+
+// A key and an LSN at which inputs and outputs must rebuild the same.
+struct Sample {
+  Key key;
+  Lsn at;
+};
+
+// Files that go away again unless they are handed over.
+class OutputFiles {
+ public:
+  OutputFiles(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {}
+  ~OutputFiles() {
+    for (const std::string& name : names_) {
+      try {
+        env_.remove(directory_ + "/" + name);
+      } catch (const StoreError&) {
+        // The next sweep removes it.
+      }
+    }
+  }
+  OutputFiles(const OutputFiles&) = delete;
+  OutputFiles& operator=(const OutputFiles&) = delete;
+  void add(const std::string& name) { names_.push_back(name); }
+  void keep() { names_.clear(); }
+
+ private:
+  Env& env_;
+  std::string directory_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace
+
+struct Compactor::Impl {
+  Impl(Env& env_in, std::string directory_in, SharedStore& shared_in, PageRebuilder& rebuilder_in,
+       CompactorOptions options_in)
+      : env(env_in),
+        directory(std::move(directory_in)),
+        shared(shared_in),
+        rebuilder(rebuilder_in),
+        options(std::move(options_in)),
+        reader(env, directory, &shared, {.cache_bytes = options.memory_bytes / 4}),
+        cache(options.memory_bytes / 4) {}
+
+  MergeResult run(const MergePlan& plan, const ManifestState& state);
+  std::vector<Layer> write(const MergePlan& plan, OutputFiles& files, ChainRewriter& rewriter,
+                           std::vector<Sample>& samples);
+  void compare_samples(const MergePlan& plan, const ManifestState& state, const ManifestEdit& edit,
+                       const std::vector<Sample>& samples);
+  [[nodiscard]] bool rebuild(const Key& key, const Chain& chain, std::string& page);
+  void answer();
+
+  Env& env;
+  std::string directory;
+  SharedStore& shared;
+  PageRebuilder& rebuilder;
+  CompactorOptions options;
+  Reader reader;
+  BlockCache cache;  // of the inputs
+  std::vector<LsnRange> broken;
+  std::minstd_rand random;
+};
+
+// Merges all versions into layers of the next level.
+std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& files, ChainRewriter& rewriter,
+                                          std::vector<Sample>& samples) {
+  std::vector<std::unique_ptr<RunStream>> streams;
+  for (const auto& layers : plan.runs) streams.push_back(std::make_unique<RunStream>(env, directory, layers, cache));
+  MergeCursor input(std::move(streams));
+  std::vector<Layer> outputs;
+  std::unique_ptr<LayerWriter> output;
+  const std::size_t max_chunk = options.memory_bytes / 8;
+  std::uint64_t keys = 0;
+
+  std::vector<MergedVersion> versions;
+  while (input.valid()) {
+    const EncodedKey encoded = input.entry().key;
+    const Key key = decode_key(encoded);
+    if (output != nullptr && output->bytes() >= options.layer_bytes) {
+      outputs.push_back(output->finish());
+      output.reset();
+    }
+    if (output == nullptr) {
+      output = std::make_unique<LayerWriter>(env, directory, shared.take_layer_number(), false, plan.level, plan.lsns,
+                                             options.store);
+      files.add(output->name());
+    }
+
+    // A key with more versions than memory takes is rewritten in parts, newest first.
+    while (input.valid() && input.entry().key == encoded) {
+      options.pause();
+      versions.clear();
+      std::size_t bytes = 0;
+      while (input.valid() && input.entry().key == encoded) {
+        const IndexEntry& entry = input.entry();
+        if (bytes > max_chunk && entry.lsn != versions.back().version.lsn) break;
+        versions.push_back(
+            {.sequence = entry.sequence,
+             .version = {.lsn = entry.lsn, .type = entry.type, .base = entry.base, .value = input.value()}});
+        bytes += sizeof(MergedVersion) + entry.value_bytes;
+        input.next();
+      }
+      const bool more = input.valid() && input.entry().key == encoded;
+      const Sample sample{.key = key, .at = versions[random() % versions.size()].version.lsn};
+      if (samples.size() < options.samples) {
+        samples.push_back(sample);
+      } else if (const std::uint64_t place = random() % (keys + 1); place < samples.size()) {
+        samples[place] = sample;
+      }
+      ++keys;
+      std::reverse(versions.begin(), versions.end());
+      rewriter.rewrite(key, versions, more);
+      for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
+        const Version& version = one->version;
+        output->add({.key = key,
+                     .lsn = version.lsn,
+                     .type = version.type,
+                     .base = version.base,
+                     .value = as_bytes(version.value)},
+                    one->sequence);
+      }
+    }
+  }
+  if (output != nullptr) outputs.push_back(output->finish());
+  env.sync_directory(directory);
+  return outputs;
+}
+
+bool Compactor::Impl::rebuild(const Key& key, const Chain& chain, std::string& page) {
+  try {
+    rebuilder.begin(key);
+    for (const Version& version : chain) rebuilder.apply(version);
+  } catch (const StoreError& error) {
+    if (error.kind() != ErrorKind::kCorrupt) throw;
+    return false;
+  }
+  page = rebuilder.page();
+  return true;
+}
+
+void Compactor::Impl::compare_samples(const MergePlan& plan, const ManifestState& state, const ManifestEdit& edit,
+                                      const std::vector<Sample>& samples) {
+  if (samples.empty()) return;
+  ManifestState after = state;
+  after.apply(edit);
+  BlockCache output_cache(options.memory_bytes / 8);
+  LayerSet outputs(env, directory, after, output_cache);
+  Lifetimes lifetimes(reader, plan.lsns.end - 1);
+  for (const Sample& sample : samples) {
+    options.pause();
+    const bool is_page = sample.key.kind == KeyKind::kPage;
+    const Lsn floor = is_page ? lifetimes.floor_at(sample.key, sample.at) : kInvalidLsn;
+    const Chain before = reader.chain(sample.key, sample.at, floor);
+    const Chain now = outputs.chain(sample.key, sample.at, floor);
+    bool same = false;
+    if (is_page || sample.key.kind == KeyKind::kCommitLog) {
+      std::string page_before;
+      std::string page_now;
+      // What could not be rebuilt before must be as it was.
+      const bool whole = rebuild(sample.key, before, page_before);
+      same = whole == rebuild(sample.key, now, page_now) && page_before == page_now;
+    } else {
+      same = std::equal(before.begin(), before.end(), now.begin(), now.end(), [](const Version& a, const Version& b) {
+        return a.lsn == b.lsn && a.type == b.type && a.base == b.base && a.value == b.value;
+      });
+    }
+    if (!same) {
+      throw StoreError(ErrorKind::kCorrupt,
+                       "a merge would change the history of block " + std::to_string(sample.key.block) +
+                           " of relation " + std::to_string(sample.key.tablespace) + "/" +
+                           std::to_string(sample.key.database) + "/" + std::to_string(sample.key.relation));
+    }
+  }
+}
+
+MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& state) {
+  MergeResult result;
+  result.level = plan.level;
+  ManifestEdit edit;
+  for (const auto& layers : plan.runs) {
+    for (const Layer& layer : layers) {
+      edit.removed.push_back(layer.number);
+      result.input_bytes += layer.info.bytes;
+    }
+  }
+  result.inputs = edit.removed.size();
+
+  shared.set_merge_floor(shared.next_layer_number());
+  OutputFiles files(env, directory);
+  std::vector<Sample> samples;
+  {
+    Lifetimes lifetimes(reader, plan.lsns.end - 1);
+    ChainRewriter rewriter(reader, lifetimes, rebuilder, options.bounds);
+    edit.added = write(plan, files, rewriter, samples);
+    result.chains = rewriter.counters();
+  }
+  result.outputs = edit.added.size();
+  for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
+  compare_samples(plan, state, edit, samples);
+  write_handover(env, directory, edit);
+  files.keep();
+  shared.set_handover(Handover::kRequested);
+  return result;
+}
+
+// Takes note of what the writer did with the last merge.
+void Compactor::Impl::answer() {
+  const Handover state = shared.handover();
+  if (state != Handover::kApplied && state != Handover::kRefused) return;
+  shared.set_merge_floor(0);
+  shared.set_handover(Handover::kNone);
+}
+
+Compactor::Compactor(Env& env, std::string directory, SharedStore& shared, PageRebuilder& rebuilder,
+                     CompactorOptions options)
+    : impl_(std::make_unique<Impl>(env, std::move(directory), shared, rebuilder, std::move(options))) {
+  impl_->answer();
+  if (shared.handover() == Handover::kNone && shared.merge_floor() != 0) {
+    shared.set_merge_floor(0);
+    shared.set_handover(Handover::kSweep);
+  }
+}
+
+Compactor::~Compactor() = default;
+
+bool Compactor::waits_for_writer() const {
+  const Handover state = impl_->shared.handover();
+  return state == Handover::kRequested || state == Handover::kSweep;
+}
+
+std::optional<MergeResult> Compactor::merge() {
+  Impl& impl = *impl_;
+  if (waits_for_writer()) return std::nullopt;
+  impl.answer();
+  const ManifestState state = read_manifest(impl.env, impl.directory);
+  const auto is_broken = [&](LsnRange lsns) {
+    return std::any_of(impl.broken.begin(), impl.broken.end(),
+                       [&](LsnRange range) { return range.begin <= lsns.begin && lsns.end <= range.end; });
+  };
+  const std::optional<MergePlan> plan =
+      plan_merge(state, impl.options.fan_in, impl.options.max_inputs, is_broken);
+  if (!plan) return std::nullopt;
+  try {
+    const MergeResult result = impl.run(*plan, state);
+    impl.cache.clear();
+    return result;
+  } catch (const StoreError& error) {
+    impl.cache.clear();
+    impl.shared.set_merge_floor(0);
+    if (error.kind() == ErrorKind::kCorrupt) impl.broken.push_back(plan->lsns);
+    throw;
+  }
+}
+
+}  // namespace strata

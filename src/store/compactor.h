@@ -1,0 +1,58 @@
+// Merges layers beside the Writer, in a process of its own. README.md draws the levels.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "store/chain_rewriter.h"
+#include "store/page_rebuilder.h"
+#include "store/store.h"
+
+namespace strata {
+
+struct CompactorOptions {
+  StoreOptions store = {.compression_level = 3};
+  ChainBounds bounds;
+  std::size_t fan_in = 4;                                      // so many runs of a level become one of the next
+  std::size_t max_inputs = 16;                                 // a backlog of one level, at once
+  std::uint64_t layer_bytes = std::uint64_t{64} << 20;         // of one output
+  std::size_t memory_bytes = std::size_t{64} << 20;            // for blocks and for the versions of one key
+  std::size_t samples = 32;                                    // keys that are compared before the inputs go
+  std::function<void()> pause = [] {};                         // called often; may throw, or end the process
+};
+
+struct MergeResult {
+  int level = 0;  // of the outputs
+  std::size_t inputs = 0;
+  std::size_t outputs = 0;
+  std::uint64_t input_bytes = 0;
+  std::uint64_t output_bytes = 0;
+  ChainRewriter::Counters chains;
+};
+
+// One per store directory at a time, beside one Writer, whose SharedStore it shares. Not thread-safe.
+class Compactor {
+ public:
+  // env, shared and rebuilder are borrowed. Has what an earlier compactor left behind removed.
+  Compactor(Env& env, std::string directory, SharedStore& shared, PageRebuilder& rebuilder, CompactorOptions options);
+  ~Compactor();
+
+  // Does the most urgent merge and hands it over: nothing when there is none to do, or when the last one has not been
+  // answered. Throws StoreError; then nothing is left of the merge. One that failed for kCorrupt is not tried again.
+  [[nodiscard]] std::optional<MergeResult> merge();
+
+  // The Writer has to answer before anything else is merged.
+  [[nodiscard]] bool waits_for_writer() const;
+
+  Compactor(const Compactor&) = delete;
+  Compactor& operator=(const Compactor&) = delete;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace strata

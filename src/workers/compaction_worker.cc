@@ -1,0 +1,143 @@
+#include "workers/compaction_worker.h"
+
+extern "C" {
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "storage/ipc.h"
+#include "storage/spin.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+PGDLLEXPORT void strata_compaction_main(Datum argument);
+}
+
+#include <unistd.h>
+
+#include <memory>
+#include <new>
+#include <string>
+
+#include "pg/guard.h"
+#include "pg/pg_env.h"
+#include "pg/shared_state.h"
+#include "redo/redo_rebuilder.h"
+#include "store/compactor.h"
+#include "workers/process.h"
+#include "workers/trouble.h"
+
+namespace strata::workers {
+namespace {
+
+constexpr long kNapWithoutWork = 500;  // milliseconds
+constexpr long kNapForWriter = 50;
+constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
+// The present comes first.
+constexpr int kNiceness = 10;
+
+bool compaction_enabled = true;
+int maintenance_work_mem_kb = 64 * 1024;
+
+redo::RedoRebuilder rebuilder;
+std::unique_ptr<Compactor> compactor;
+
+// While file descriptors and shared memory still work.
+void close_compactor(int, Datum) { compactor.reset(); }
+
+bool may_run() {
+  SpinLockAcquire(&pg::shared_state->mutex);
+  const pg::HistoryState state = pg::shared_state->state;
+  SpinLockRelease(&pg::shared_state->mutex);
+  return compaction_enabled && state == pg::HistoryState::kRunning;
+}
+
+void open_compactor() {
+  CompactorOptions options;
+  options.memory_bytes = static_cast<std::size_t>(maintenance_work_mem_kb) * 1024;
+  options.pause = handle_interrupts;
+  compactor = std::make_unique<Compactor>(pg::pg_env(), pg::kStoreDirectory, *pg::shared_store, rebuilder,
+                                          std::move(options));
+}
+
+void log_merge(const MergeResult& merge, long milliseconds) {
+  ereport(DEBUG1,
+          (errmsg_internal("strata: merged %zu layers of %llu bytes into %zu of level %d with %llu bytes in %ld ms: "
+                           "%llu diffs, %llu images put in, %llu pages not rebuilt",
+                           merge.inputs, static_cast<unsigned long long>(merge.input_bytes), merge.outputs, merge.level,
+                           static_cast<unsigned long long>(merge.output_bytes), milliseconds,
+                           static_cast<unsigned long long>(merge.chains.diffs),
+                           static_cast<unsigned long long>(merge.chains.images),
+                           static_cast<unsigned long long>(merge.chains.unknown))));
+}
+
+// Does what there is to do, and returns for how long to wait.
+long compact() {
+  if (!may_run()) {
+    compactor.reset();
+    return kNapWithoutWork;
+  }
+  // A reload tries again what was given up.
+  static unsigned reloads = 0;
+  if (compactor == nullptr || reloads != configuration_reloads()) {
+    compactor.reset();
+    open_compactor();
+    reloads = configuration_reloads();
+  }
+  const TimestampTz started = GetCurrentTimestamp();
+  const std::optional<MergeResult> merge = compactor->merge();
+  if (merge) log_merge(*merge, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
+  if (!compactor->waits_for_writer()) return kNapWithoutWork;
+  pg::wake_ingest();
+  return kNapForWriter;
+}
+
+void warn(const std::string& error, bool passes) {
+  static TimestampTz last_warning = 0;
+  const TimestampTz now = GetCurrentTimestamp();
+  if (passes && !TimestampDifferenceExceeds(last_warning, now, kMillisecondsBetweenWarnings)) return;
+  last_warning = now;
+  ereport(WARNING,
+          (errmsg("strata: layers could not be merged: %s", error.c_str()),
+           passes ? errhint("The merge is tried again when the cause is gone.")
+                  : errhint("These layers stay as they are, history goes on. A reload of the configuration tries again.")));
+}
+
+long try_to_compact() {
+  try {
+    return compact();
+  } catch (const StoreError& error) {
+    warn(error.what(), passes_by_itself(error));
+  } catch (const pg::PgError& error) {
+    clean_up_after_error();
+    warn(error.what(), true);
+  } catch (const std::bad_alloc&) {
+    warn("out of memory", true);
+  }
+  return kNapAfterTrouble;
+}
+
+void run() {
+  before_shmem_exit(close_compactor, 0);
+  errno = 0;
+  if (nice(kNiceness) == -1 && errno != 0) ereport(LOG, (errmsg("could not lower the priority of a process: %m")));
+  for (;;) nap(try_to_compact());
+}
+
+}  // namespace
+
+void define_compaction_settings() {
+  DefineCustomBoolVariable("strata.compaction", "Merges the layers of history in the background.", nullptr,
+                           &compaction_enabled, compaction_enabled, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("strata.maintenance_work_mem", "Memory for merging the layers of history.", nullptr,
+                          &maintenance_work_mem_kb, maintenance_work_mem_kb, 4 * 1024, MAX_KILOBYTES, PGC_SIGHUP,
+                          GUC_UNIT_KB, nullptr, nullptr, nullptr);
+}
+
+void register_compaction_worker() { register_worker("strata compaction", "strata_compaction_main"); }
+
+}  // namespace strata::workers
+
+void strata_compaction_main(Datum) {
+  strata::workers::start_process("StrataCompactionMain");
+  strata::pg::guarded([] { strata::workers::run(); });
+}
