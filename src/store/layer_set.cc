@@ -1,7 +1,6 @@
 #include "store/layer_set.h"
 
 #include <algorithm>
-#include <ranges>
 #include <tuple>
 
 #include "store/no_postgres.h"
@@ -85,11 +84,11 @@ Chain LayerSet::chain(const Key& key, Lsn at, Lsn floor) {
   std::vector<LayerVersion> found;
   find(key, at, floor, Walk::kToBase, found);
   Chain chain;
-  for (LayerVersion& one : std::views::reverse(found)) {
-    chain.push_back({.lsn = one.entry.lsn,
-                     .type = one.entry.type,
-                     .base = one.entry.base,
-                     .value = one.entry.is_inline ? std::move(one.inline_value) : one.file->value(one.entry)});
+  for (auto one = found.rbegin(); one != found.rend(); ++one) {
+    chain.push_back({.lsn = one->entry.lsn,
+                     .type = one->entry.type,
+                     .base = one->entry.base,
+                     .value = one->entry.is_inline ? std::move(one->inline_value) : one->file->value(one->entry)});
   }
   return chain;
 }
