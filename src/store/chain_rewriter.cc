@@ -67,9 +67,7 @@ bool ChainRewriter::explain(MergedVersion& one) {
   return true;
 }
 
-void ChainRewriter::emit(Group& group) {
-  std::move(group.begin(), group.end(), std::back_inserter(out_));
-}
+void ChainRewriter::emit(Group& group) { std::move(group.begin(), group.end(), std::back_inserter(out_)); }
 
 void ChainRewriter::add(Group& group, bool make_image) {
   if (group.size() != 1 || make_image || !explain(group.front())) {

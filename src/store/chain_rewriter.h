@@ -64,10 +64,10 @@ class ChainRewriter {
   Counters counters_;
 
   Key key_;
-  bool known_ = false;           // the page's state follows from its base, pending_ included
-  Lsn floor_ = kInvalidLsn;      // of the lifetime
-  std::size_t records_ = 0;      // since the base
-  std::size_t bytes_ = 0;        // of them
+  bool known_ = false;            // the page's state follows from its base, pending_ included
+  Lsn floor_ = kInvalidLsn;       // of the lifetime
+  std::size_t records_ = 0;       // since the base
+  std::size_t bytes_ = 0;         // of them
   std::vector<Version> pending_;  // known, and not yet applied
   std::vector<MergedVersion> out_;
 };

@@ -255,8 +255,7 @@ std::optional<MergeResult> Compactor::merge() {
     return std::any_of(impl.broken.begin(), impl.broken.end(),
                        [&](LsnRange range) { return range.begin <= lsns.begin && lsns.end <= range.end; });
   };
-  const std::optional<MergePlan> plan =
-      plan_merge(state, impl.options.fan_in, impl.options.max_inputs, is_broken);
+  const std::optional<MergePlan> plan = plan_merge(state, impl.options.fan_in, impl.options.max_inputs, is_broken);
   if (!plan) return std::nullopt;
   try {
     const MergeResult result = impl.run(*plan, state);

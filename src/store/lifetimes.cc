@@ -45,9 +45,8 @@ Lsn Lifetimes::floor_at(const Key& key, Lsn at) {
   Lsn floor = kInvalidLsn;
   const auto event = std::find_if(database_events_.begin(), database_events_.end(), [&](Lsn lsn) { return lsn <= at; });
   if (event != database_events_.end()) floor = *event;
-  const auto reset = std::find_if(resets_.begin(), resets_.end(), [&](const Reset& one) {
-    return one.lsn <= at && one.surviving_blocks <= key.block;
-  });
+  const auto reset = std::find_if(resets_.begin(), resets_.end(),
+                                  [&](const Reset& one) { return one.lsn <= at && one.surviving_blocks <= key.block; });
   if (reset != resets_.end()) floor = std::max(floor, reset->lsn);
   return floor;
 }

@@ -163,9 +163,7 @@ class SharedStore {
     kSweep = 4,  // a compactor has gone and left files that nobody owns
   };
   [[nodiscard]] Handover handover() const { return static_cast<Handover>(handover_.load(std::memory_order_seq_cst)); }
-  void set_handover(Handover state) {
-    handover_.store(static_cast<std::uint32_t>(state), std::memory_order_seq_cst);
-  }
+  void set_handover(Handover state) { handover_.store(static_cast<std::uint32_t>(state), std::memory_order_seq_cst); }
   // Files of merged layers with this number or a higher one are a running merge's; 0: there is none.
   [[nodiscard]] std::uint64_t merge_floor() const { return merge_floor_.load(std::memory_order_seq_cst); }
   void set_merge_floor(std::uint64_t number) { merge_floor_.store(number, std::memory_order_seq_cst); }

@@ -55,8 +55,8 @@ void open_compactor() {
   CompactorOptions options;
   options.memory_bytes = static_cast<std::size_t>(maintenance_work_mem_kb) * 1024;
   options.pause = handle_interrupts;
-  compactor = std::make_unique<Compactor>(pg::pg_env(), pg::kStoreDirectory, *pg::shared_store, rebuilder,
-                                          std::move(options));
+  compactor =
+      std::make_unique<Compactor>(pg::pg_env(), pg::kStoreDirectory, *pg::shared_store, rebuilder, std::move(options));
 }
 
 void log_merge(const MergeResult& merge, long milliseconds) {
@@ -96,10 +96,11 @@ void warn(const std::string& error, bool passes) {
   const TimestampTz now = GetCurrentTimestamp();
   if (passes && !TimestampDifferenceExceeds(last_warning, now, kMillisecondsBetweenWarnings)) return;
   last_warning = now;
-  ereport(WARNING,
-          (errmsg("strata: layers could not be merged: %s", error.c_str()),
-           passes ? errhint("The merge is tried again when the cause is gone.")
-                  : errhint("These layers stay as they are, history goes on. A reload of the configuration tries again.")));
+  ereport(
+      WARNING,
+      (errmsg("strata: layers could not be merged: %s", error.c_str()),
+       passes ? errhint("The merge is tried again when the cause is gone.")
+              : errhint("These layers stay as they are, history goes on. A reload of the configuration tries again.")));
 }
 
 long try_to_compact() {

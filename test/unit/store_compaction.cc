@@ -64,7 +64,8 @@ class Compaction : public ::testing::TestWithParam<unsigned> {
 
   void open() {
     writer_.reset();
-    if (!Writer::store_exists(env_, "store")) Writer::create_store(env_, "store", {.system_identifier = 1, .timeline = 1});
+    if (!Writer::store_exists(env_, "store"))
+      Writer::create_store(env_, "store", {.system_identifier = 1, .timeline = 1});
     writer_ = std::make_unique<Writer>(env_, "store", region_->shared(), small());
   }
   void open_compactor() {
@@ -355,7 +356,8 @@ TEST(PageDiff, MakesTheLaterPageOutOfTheEarlier) {
     std::string after = before;
     for (unsigned n = random() % 20; n > 0; --n) {
       const std::size_t at = random() % after.size();
-      for (std::size_t i = at; i < std::min(after.size(), at + random() % 40); ++i) after[i] = static_cast<char>(random());
+      for (std::size_t i = at; i < std::min(after.size(), at + random() % 40); ++i)
+        after[i] = static_cast<char>(random());
     }
     const auto diff = make_page_diff(before, after, 4000);
     ASSERT_TRUE(diff);
