@@ -2,7 +2,6 @@
 #
 # Its include path is src/ alone: a header of PostgreSQL cannot be reached from here.
 
-find_package(fmt REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
@@ -12,4 +11,4 @@ add_library(strata_store STATIC ${store_sources})
 set_target_properties(strata_store PROPERTIES LINKER_LANGUAGE CXX CXX_EXTENSIONS OFF)
 target_compile_options(strata_store PRIVATE -Wpedantic)
 target_include_directories(strata_store PUBLIC src)
-target_link_libraries(strata_store PUBLIC fmt::fmt PkgConfig::zstd PkgConfig::xxhash)
+target_link_libraries(strata_store PUBLIC PkgConfig::zstd PkgConfig::xxhash)

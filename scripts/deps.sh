@@ -7,7 +7,7 @@ set -euo pipefail
 packages=(
   # the build
   cmake ninja-build g++ make pkg-config binutils util-linux
-  libfmt-dev libxxhash-dev libzstd-dev libcli11-dev
+  libxxhash-dev libzstd-dev
   # PostgreSQL's source and its build
   ca-certificates debian-archive-keyring bzip2 xz-utils bison flex perl
   libicu-dev liblz4-dev libreadline-dev libssl-dev liburing-dev libxml2-dev uuid-dev zlib1g-dev

@@ -15,6 +15,7 @@ PGDLLEXPORT void _PG_init(void);
 #include "travel/session.h"
 #include "travel/settings.h"
 #include "workers/compaction_worker.h"
+#include "workers/first_start.h"
 #include "workers/ingest_worker.h"
 
 void _PG_init(void) {
@@ -28,4 +29,5 @@ void _PG_init(void) {
   strata::workers::define_compaction_settings();
   strata::workers::register_ingest_worker();
   strata::workers::register_compaction_worker();
+  strata::workers::install_first_start_hook();
 }
