@@ -57,10 +57,12 @@ Tally& tally_of(WalCheck& check, RmgrId rmid, uint8 info) {
 }
 
 // Offset of the first byte that differs, -1 where the pages are equal. Masks both.
-int difference(WalCheck& check, RmgrId rmid, ForkNumber fork, BlockNumber block) {
+int difference(WalCheck& check, RmgrId rmid, const RelFileLocator& locator, ForkNumber fork, BlockNumber block) {
   char* pages[2] = {check.image, check.rebuilt[0]};
   if (fork == VISIBILITYMAP_FORKNUM) {
-    // Other sessions clear bits before they have logged that they do, so the image may lack some. It has none too many.
+    // Other sessions clear bits before they have logged that they do, so the image may lack some. It has none too many,
+    // unless WAL never had them.
+    if (travel::copied_through_wal_at(locator.spcOid, locator.dbOid, check.reader->EndRecPtr)) return -1;
     for (int i = MAXALIGN(SizeOfPageHeaderData); i < BLCKSZ; ++i) {
       if ((pages[0][i] & ~pages[1][i]) != 0) return i;
     }
@@ -104,7 +106,7 @@ void compare_block(WalCheck& check, Tally& tally, int id) {
   const uint64 calls = redo::counters.redo_calls;
   travel::read_pages_at(block.rlocator, block.forknum, block.blkno, 1, at, check.rebuilt);
   tally.redo_calls += static_cast<int64>(redo::counters.redo_calls - calls);
-  const int offset = difference(check, XLogRecGetRmid(check.reader), block.forknum, block.blkno);
+  const int offset = difference(check, XLogRecGetRmid(check.reader), block.rlocator, block.forknum, block.blkno);
   if (offset >= 0) note_mismatch(check, tally, block, psprintf("byte %d differs", offset));
 }
 

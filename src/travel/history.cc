@@ -208,6 +208,22 @@ void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
   });
 }
 
+bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at) {
+  bool through_wal = false;
+  read_history(at, [&](Reader& reader) {
+    for (int depth = 0; depth < kMaxCopies; depth++) {
+      const DatabaseState state = database_state(reader, tablespace, database, at);
+      through_wal = state.since != InvalidXLogRecPtr && !state.copied;
+      if (!state.copied) return;
+      tablespace = state.source_tablespace;
+      database = state.source_database;
+      at = state.since;
+    }
+    throw_too_many_copies();
+  });
+  return through_wal;
+}
+
 void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page) {
   const Key key{KeyKind::kCommitLog, 0, 0, 0, 0, pageno};
   read_history(at, [&](Reader& reader) {

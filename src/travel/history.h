@@ -27,6 +27,10 @@ BlockNumber nblocks_at(const RelFileLocator& locator, ForkNumber fork, XLogRecPt
 void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, int count, XLogRecPtr at,
                    char** pages);
 
+// Whether a database came into being page by page through WAL (CREATE DATABASE ... STRATEGY wal_log). PostgreSQL then
+// logs visibility-map pages without their bits, so that the map of such a database may lack bits after any recovery.
+bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at);
+
 // The bytes of a commit-log page (8192); zeroes where nothing is known.
 void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page);
 

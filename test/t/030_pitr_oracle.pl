@@ -9,7 +9,7 @@ use StrataOracle;
 use StrataWorkload;
 use Test::More;
 
-my $seed = $ENV{ORACLE_SEED} // int rand 1_000_000;
+my $seed = $ENV{ORACLE_SEED} // 20261122;
 my $count = $ENV{ORACLE_POINTS} // 9;
 my $clients = $ENV{ORACLE_CLIENTS} // 3;
 my $steps = $ENV{ORACLE_STEPS} // 60;

@@ -9,7 +9,7 @@ use StrataOracle;
 use StrataWorkload;
 use Test::More;
 
-my $seed = $ENV{ORACLE_SEED} // int rand 1_000_000;
+my $seed = $ENV{ORACLE_SEED} // 20261122;
 my $clients = $ENV{ORACLE_CLIENTS} // 3;
 my $steps = $ENV{ORACLE_STEPS} // 60;
 diag("seed $seed: repeat with ORACLE_SEED=$seed ORACLE_CLIENTS=$clients ORACLE_STEPS=$steps");
@@ -17,6 +17,9 @@ diag("seed $seed: repeat with ORACLE_SEED=$seed ORACLE_CLIENTS=$clients ORACLE_S
 my $node = new_observed_node('consistency', workload_conf(), wal_consistency_checking => "'all'");
 prepare_workload($node);
 my $begin = lsn_in($node);
+# PostgreSQL logs the visibility map of such a database without its bits, and recovery does not have them either.
+$node->safe_psql('postgres', 'VACUUM; CREATE DATABASE logged STRATEGY wal_log');
+$node->safe_psql('logged', 'CREATE TABLE t (i int); CREATE TYPE c AS (a int)');
 run_scripts($node, workload_scripts($seed, $clients, $steps));
 my ($summary, $mismatches) = check_wal($node, $begin, sub { note($_[0]) });
 diag($summary);
