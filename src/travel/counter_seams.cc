@@ -44,11 +44,15 @@ MultiXactId advance(MultiXactId multixact, std::uint64_t count) {
   return static_cast<MultiXactId>(sum > MaxMultiXactId ? sum - MaxMultiXactId : sum);
 }
 
+Key multixact_key(MultiXactId multixact) { return Key{KeyKind::kMultiXact, 0, 0, 0, 0, multixact}; }
+
 // A checkpoint's next multixact, and those that WAL has created since. They have no holes, but where sessions created
 // some at the same time.
 MultiXactId next_multixact(Reader& reader, const CheckPoint& checkpoint, XLogRecPtr at) {
+  // The checkpoint says 0 where the last one before the wraparound has been taken.
+  const MultiXactId start = std::max(checkpoint.nextMulti, FirstMultiXactId);
   const auto exists = [&](std::uint64_t count) {
-    const Key key{KeyKind::kMultiXact, 0, 0, 0, 0, advance(checkpoint.nextMulti, count)};
+    const Key key = multixact_key(advance(start, count));
     return reader.newest(key, at, checkpoint.redo).has_value();
   };
   std::uint64_t below = 0;
@@ -65,13 +69,20 @@ MultiXactId next_multixact(Reader& reader, const CheckPoint& checkpoint, XLogRec
   } else {
     above = 0;
   }
-  MultiXactId next = advance(checkpoint.nextMulti, above);
-  const Key first{KeyKind::kMultiXact, 0, 0, 0, 0, next};
-  const Key last{KeyKind::kMultiXact, 0, 0, 0, 0, std::max(next, next + kOutOfOrder)};
-  reader.scan(first, last, at, [&](const Key& key, const Version& version) {
-    if (version.lsn > checkpoint.redo) next = advance(key.block, 1);
-    return true;
-  });
+  MultiXactId next = advance(start, above);
+  const auto skip_holes = [&](MultiXactId first, MultiXactId last) {
+    reader.scan(multixact_key(first), multixact_key(last), at, [&](const Key& key, const Version& version) {
+      if (version.lsn > checkpoint.redo) next = advance(key.block, 1);
+      return true;
+    });
+  };
+  const MultiXactId last = advance(next, kOutOfOrder);
+  if (last > next) {
+    skip_holes(next, last);
+  } else {
+    skip_holes(next, MaxMultiXactId);
+    skip_holes(FirstMultiXactId, last);
+  }
   return next;
 }
 
