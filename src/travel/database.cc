@@ -17,6 +17,7 @@ extern "C" {
 #include "utils/snapmgr.h"
 }
 
+#include "pg/lsn_format.h"
 #include "travel/history.h"
 #include "travel/relation_map.h"
 #include "travel/transactions.h"
@@ -68,6 +69,12 @@ Oid database_tablespace_at(Oid database, XLogRecPtr at) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE),
                     errmsg("database \"%s\" did not exist then", get_database_name(database)),
                     errhint("Connect to a database that existed at that moment.")));
+  }
+  if (!database_has_files_at(tablespace, database, at)) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE),
+                    errmsg("database \"%s\" was being dropped then", get_database_name(database)),
+                    errdetail("At LSN %X/%X its files were gone, and DROP DATABASE had not committed.", LSN_FORMAT_ARGS(at)),
+                    errhint("Travel to an earlier moment, or connect to another database.")));
   }
   return tablespace;
 }

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -232,13 +233,29 @@ void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page) {
   });
 }
 
+namespace {
+
+std::optional<Version> relation_map_version(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at) {
+  const DatabaseState state = database_state(reader, tablespace, database, at);
+  // A copied database's map is written at the LSN of the copy itself.
+  const XLogRecPtr floor = state.since == InvalidXLogRecPtr ? InvalidXLogRecPtr : state.since - 1;
+  return reader.newest(Key{KeyKind::kRelationMap, tablespace, database, 0, 0, 0}, at, floor);
+}
+
+}  // namespace
+
+bool database_has_files_at(Oid tablespace, Oid database, XLogRecPtr at) {
+  bool found = false;
+  read_history(at, [&](Reader& reader) {
+    found = relation_map_version(reader, tablespace, database, at).has_value();
+  });
+  return found;
+}
+
 bool read_relation_map_at(Oid tablespace, Oid database, XLogRecPtr at, void* map, Size size) {
   bool found = false;
   read_history(at, [&](Reader& reader) {
-    const DatabaseState state = database_state(reader, tablespace, database, at);
-    // A copied database's map is written at the LSN of the copy itself.
-    const XLogRecPtr floor = state.since == InvalidXLogRecPtr ? InvalidXLogRecPtr : state.since - 1;
-    const auto version = reader.newest(Key{KeyKind::kRelationMap, tablespace, database, 0, 0, 0}, at, floor);
+    const auto version = relation_map_version(reader, tablespace, database, at);
     if (!version) return;
     if (version->value.size() != size)
       throw StoreError(ErrorKind::kCorrupt, "a relation map in the store has a wrong size");

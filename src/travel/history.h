@@ -37,6 +37,9 @@ void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page);
 // A multixact's members as the store keeps them (key.h), palloc'd. Returns false when it is unknown.
 bool read_multixact_at(uint32 multi, XLogRecPtr at, char** members, Size* size);
 
+// Whether a database had its directory in a tablespace: CREATE and DROP DATABASE make and remove it before they commit.
+bool database_has_files_at(Oid tablespace, Oid database, XLogRecPtr at);
+
 // A relation map file's bytes into `map` (`size` as PostgreSQL's file). tablespace and database as in key.h.
 // Returns false when that database did not exist.
 bool read_relation_map_at(Oid tablespace, Oid database, XLogRecPtr at, void* map, Size size);
