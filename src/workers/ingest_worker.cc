@@ -13,12 +13,14 @@ extern "C" {
 PGDLLEXPORT void strata_ingest_main(Datum argument);
 }
 
+#include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
 
 #include "ingest/history_ends.h"
 #include "pg/guard.h"
+#include "pg/lsn_format.h"
 #include "pg/pg_env.h"
 #include "pg/shared_state.h"
 #include "workers/baseline.h"
@@ -83,6 +85,16 @@ void check_identity(const StoreIdentity& store, const StoreIdentity& cluster) {
   }
 }
 
+// History is made of flushed WAL, so it can only be ahead where that was lost: other records will get the same LSNs.
+void check_wal_is_there(Lsn history_end) {
+  const Lsn wal_end = GetFlushRecPtr(nullptr);
+  if (history_end <= wal_end) return;
+  char ends[64];
+  std::snprintf(ends, sizeof(ends), "%X/%X, but WAL ends at %X/%X", LSN_FORMAT_ARGS(history_end),
+                LSN_FORMAT_ARGS(wal_end));
+  throw ingest::HistoryEnds(std::string("WAL was lost or reset: history goes up to ") + ends, ingest::kBeginAnewHint);
+}
+
 // From opening the store to the end of the process. Throws where history cannot go on.
 void keep_history() {
   check_settings();
@@ -91,6 +103,7 @@ void keep_history() {
   if (!Writer::store_exists(env, pg::kStoreDirectory)) Writer::create_store(env, pg::kStoreDirectory, cluster);
   Writer writer(env, pg::kStoreDirectory, *pg::shared_store);
   check_identity(writer.identity(), cluster);
+  check_wal_is_there(writer.flushed_lsn());
 
   const Lsn kept_from = take_slot();
   if (writer.horizon().lsn == kInvalidLsn) {
