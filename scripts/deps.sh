@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing. Asks first, unless CI=true or run as root.
+#
+# usage: scripts/deps.sh [bench]    with those that only the benchmarks need
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,6 +16,8 @@ packages=(
   # tests, benchmarks, lint
   libipc-run-perl libgtest-dev libbenchmark-dev clang libclang-rt-14-dev clang-format clang-tidy
 )
+# The server of mariadb-server, without the package that would start it as a service of the machine.
+[ "${1:-}" != bench ] || packages+=(python3 python3-psycopg2 python3-mysqldb mariadb-server-core mariadb-client zstd)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -97,6 +97,25 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'strata_check_pages';
 COMMENT ON FUNCTION strata.check_pages(regclass) IS 'compare the pages of a relation with those rebuilt from history';
 
+-- What rebuilding one block of a relation's main fork as of an LSN takes. A diagnosis for slow travel, and a benchmark:
+--   versions    versions that were applied, the base among them
+--   redo_calls  calls of PostgreSQL's redo routines
+--   total_us    microseconds from the question to the page, as a travelling session reads it
+--   redo_us     microseconds of applying the versions, their reading left out
+-- An LSN outside history or a block that did not exist then is an error (22023).
+CREATE FUNCTION strata.rebuild_cost(
+    rel regclass,
+    block bigint,
+    lsn pg_lsn,
+    OUT versions bigint,
+    OUT redo_calls bigint,
+    OUT total_us double precision,
+    OUT redo_us double precision)
+RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_rebuild_cost';
+COMMENT ON FUNCTION strata.rebuild_cost(regclass, bigint, pg_lsn) IS 'what rebuilding one page of the past takes';
+
 -- Reads WAL between two LSNs, which must still be in pg_wal, and compares the page images that wal_consistency_checking
 -- put there with the pages rebuilt at the end of their record. One row for each type of record that was met (types that
 -- differ only in flags have rows of their own, under one name):
@@ -175,6 +194,7 @@ GRANT USAGE ON SCHEMA strata TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.layers() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.check_pages(regclass) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.check_wal(pg_lsn, pg_lsn) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.rebuild_cost(regclass, bigint, pg_lsn) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.relation_digest(regclass) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.page_digests(regclass, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.next_xid() FROM PUBLIC;

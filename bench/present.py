@@ -1,0 +1,86 @@
+"""What strata costs the present: pgbench with strata on, against the same server with strata off."""
+from pathlib import Path
+
+from .cluster import TPCB, Cluster, pgbench, pgbench_latencies
+from .figures import Figure, median, number, percentile
+from .history import LOAD_SETTINGS, history
+from .settings import POSTGRESQL, SIZES, WORK
+from .shell import say
+from .template import template
+
+
+def _round(cluster, number_, load):
+    """Read-only first, which also fills shared buffers; then TPC-B. REQUIRES: running."""
+    pgbench("-S", max(1, SIZES.read_seconds // 4), SIZES.clients)
+    reads = pgbench("-S", SIZES.read_seconds, SIZES.clients)
+    prefix = Path(WORK / f"latency.{cluster.name}.{number_}")
+    tps = load(SIZES.round_seconds, log_prefix=prefix)
+    latencies = pgbench_latencies(prefix)
+    result = {"read_tps": reads, "tpcb_tps": tps, "p99_ms": percentile(latencies, 99), "p50_ms": median(latencies)}
+    say(f"present, {cluster.name}: " + ", ".join(f"{key} {number(value)}" for key, value in result.items()))
+    return result
+
+
+def _stock():
+    """PostgreSQL as it is on the cluster of strata off, for information."""
+    off = Cluster("off")
+    off.start(install=POSTGRESQL, **LOAD_SETTINGS)
+    try:
+        pgbench("-S", max(1, SIZES.stock_seconds // 4), SIZES.clients, install=POSTGRESQL)
+        reads = pgbench("-S", SIZES.stock_seconds, SIZES.clients, install=POSTGRESQL)
+        tpcb = pgbench(TPCB, SIZES.stock_seconds, SIZES.clients, install=POSTGRESQL)
+    finally:
+        off.stop()
+    return {"read_tps": reads, "tpcb_tps": tpcb}
+
+
+def measure():
+    history.begin()
+    off = Cluster("off")
+    off.copy_of(template.get())
+    with off.running(**LOAD_SETTINGS):
+        # As much as the other cluster has seen already.
+        pgbench(TPCB, history.loaded_seconds, SIZES.clients)
+    rounds = []
+    for number_ in range(SIZES.rounds):
+        result = {}
+        # The order alternates, so that drift of the machine hits both alike.
+        for side in ("off", "on") if number_ % 2 == 0 else ("on", "off"):
+            if side == "on":
+                with history.running():
+                    result["on"] = _round(history, number_, history.load)
+            else:
+                with off.running(**LOAD_SETTINGS):
+                    result["off"] = _round(off, number_, lambda seconds, **options: pgbench(
+                        TPCB, seconds, SIZES.clients, **options))
+        rounds.append(result)
+    say("present: PostgreSQL as it is")
+    stock = _stock()
+    off.remove()
+    return _figures(rounds, stock), {"rounds": rounds, "stock": stock}
+
+
+def _figures(rounds, stock):
+    def ratios(key):
+        return [result["on"][key] / result["off"][key] for result in rounds]
+
+    def figure(what, key, target):
+        values = ratios(key)
+        medians = [median([result[side][key] for result in rounds]) for side in ("on", "off")]
+        detail = (f"on {number(medians[0])}, off {number(medians[1])}; ratio of each round "
+                  + ", ".join(number(value) for value in values))
+        return Figure(what, "strata off", median(values), "", target, detail)
+
+    def stock_figure(what, key):
+        off = median([result["off"][key] for result in rounds])
+        return Figure(what, "PostgreSQL as it is", off / stock[key], "", "",
+                      f"{number(stock[key])} tps, {SIZES.stock_seconds} s once")
+
+    size = f"scale {SIZES.scale}, {SIZES.clients} clients"
+    return [
+        figure(f"TPS, pgbench TPC-B ({size}, {SIZES.round_seconds} s, {SIZES.rounds} rounds)", "tpcb_tps", ">= 0.95"),
+        figure(f"TPS, pgbench -S ({SIZES.read_seconds} s, {SIZES.rounds} rounds)", "read_tps", ">= 0.99"),
+        figure("99th percentile of TPC-B latency, ms", "p99_ms", "<= 1.10"),
+        stock_figure("TPS, pgbench TPC-B, strata off", "tpcb_tps"),
+        stock_figure("TPS, pgbench -S, strata off", "read_tps"),
+    ]
