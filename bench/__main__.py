@@ -1,15 +1,14 @@
-"""python3 -m bench [ROW...]: measures rows, all of them by default, in the order that lets them share what they need."""
+"""python3 -m bench [ROW...]: measures rows, by default all, in the order that lets them share what they need."""
 import os
+import signal
 import sys
 import time
 import traceback
 
 from . import ingest, lookups, present, rebuild, report, scan, size, versus
 from .cluster import Cluster
-from .history import history
-from .settings import LOGS, OUT, QUICK, SIZES, WORK
+from .settings import OUT, QUICK, WORK
 from .shell import run, say
-from .template import template
 
 ROWS = {
     "present": present.measure,
@@ -55,6 +54,7 @@ def main(names):
     return 1 if errors else 0
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 try:
     status = main(sys.argv[1:])
 finally:

@@ -1,14 +1,12 @@
 """A PostgreSQL cluster. One server runs at a time, so that none disturbs another."""
-import os
 import re
 import shlex
-import signal
 from contextlib import contextmanager
 
 import psycopg2
 
 from .settings import LOGS, SHARED_BUFFERS_MB, STRATA, WORK
-from .shell import as_server_user, run, wait_until
+from .shell import run, wait_until
 
 SOCKETS = WORK
 
@@ -102,17 +100,19 @@ class Cluster:
             "SELECT backend_type, pid FROM pg_stat_activity WHERE backend_type LIKE 'strata %%'")}
 
 
-def pgbench(kind, seconds, clients, log_prefix=None, install=STRATA):
-    """Runs pgbench and returns transactions a second. kind: -S or -b tpcb-like."""
-    arguments = [install / "bin/pgbench", "-h", SOCKETS, "-U", "postgres", "-n", *kind.split(), "-M", "prepared",
-                 "-c", clients, "-j", min(2, clients), "-T", seconds]
-    if log_prefix:
-        arguments += ["--log", f"--log-prefix={log_prefix}"]
-    out = run(*arguments, "postgres", cwd=WORK)
+TPCB, READ_ONLY = "tpcb-like", "select-only"
+
+
+def pgbench_command(script, seconds, clients, log_prefix=None, install=STRATA):
+    log = ["--log", f"--log-prefix={log_prefix}"] if log_prefix else []
+    return [install / "bin/pgbench", "-h", SOCKETS, "-U", "postgres", "-n", "-b", script, "-M", "prepared",
+            "-c", clients, "-j", min(2, clients), "-T", seconds, *log, "postgres"]
+
+
+def pgbench(*arguments, **options):
+    """Runs pgbench and returns transactions a second."""
+    out = run(*pgbench_command(*arguments, **options), cwd=WORK)
     return float(re.search(r"^tps = ([0-9.]+)", out, re.MULTILINE).group(1))
-
-
-TPCB = "-b tpcb-like"
 
 
 def pgbench_latencies(log_prefix):

@@ -6,7 +6,7 @@ import time
 
 import psycopg2
 
-from .cluster import SOCKETS, TPCB, Cluster, cpu_ticks
+from .cluster import TPCB, Cluster, cpu_ticks, pgbench_command
 from .figures import Figure, median, number
 from .settings import SIZES, STRATA, WORK
 from .shell import as_server_user, run, say, wait_until
@@ -27,9 +27,8 @@ def _load_without_ingest(cluster):
     cluster.start(archive_mode="off")
     cluster.rows("CHECKPOINT")
     begin = cluster.value("SELECT redo_lsn FROM pg_control_checkpoint()")
-    load = subprocess.Popen(as_server_user(
-        [STRATA / "bin/pgbench", "-h", SOCKETS, "-U", "postgres", "-n", *TPCB.split(), "-M", "prepared", "-c", SIZES.clients,
-         "-j", 2, "-T", 600, "postgres"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=WORK)
+    load = subprocess.Popen(as_server_user(pgbench_command(TPCB, 600, SIZES.clients)), cwd=WORK,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until("there is a backlog", lambda: cluster.wal_bytes(
             begin, cluster.value("SELECT pg_current_wal_lsn()")) >= SIZES.backlog_mb * 1e6, seconds=600, step=0.1)
@@ -91,11 +90,14 @@ def measure():
     crashed.remove()
     seconds, processor = [[figure[i] for figure in catch_ups] for i in (0, 1)]
     rates = [megabytes / median(times) for times in (seconds, recoveries, decodings)]
-    size = f"{number(megabytes)} MB of WAL from a checkpoint on, medians of {SIZES.recoveries}"
+    size = (f"{number(megabytes)} MB of WAL from a checkpoint on, medians of {SIZES.recoveries}; ingest took "
+            f"{number(median(processor))} processor seconds")
     figures = [
-        Figure("ingest catching up on a WAL backlog (TPC-B, default checkpoints), MB/s", "PostgreSQL's crash recovery of the same WAL",
-               rates[0] / rates[1], "", ">= 2.0", f"{number(rates[0])} MB/s, {number(rates[1])} MB/s; {size}; ingest took {number(median(processor))} processor seconds"),
+        Figure("ingest catching up on a WAL backlog (TPC-B, default checkpoints), MB/s",
+               "PostgreSQL's crash recovery of the same WAL", rates[0] / rates[1], "", ">= 2.0",
+               f"{number(rates[0])} MB/s, {number(rates[1])} MB/s; {size}"),
         Figure("the same", "pg_waldump --stats over the same WAL", rates[0] / rates[2], "", ">= 0.4",
                f"{number(rates[0])} MB/s, {number(rates[2])} MB/s"),
     ]
-    return figures, {"megabytes": megabytes, "ingest_s": seconds, "ingest_processor_s": processor, "recovery_s": recoveries, "waldump_s": decodings}
+    return figures, {"megabytes": megabytes, "ingest_s": seconds, "ingest_processor_s": processor,
+                     "recovery_s": recoveries, "waldump_s": decodings}

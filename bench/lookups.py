@@ -65,7 +65,8 @@ def measure():
         raise RuntimeError(f"at {moment} recovery shows {recovered}, a travelling session {row}")
 
     first, now = median(history.first_lookups), median(lookups)
-    detail = f"median of {len(lookups)} sessions, each at a moment of its own; 95th percentile {number(percentile(lookups, 95))} ms"
+    detail = (f"median of {len(lookups)} sessions, each at a moment of its own; 95th percentile "
+              f"{number(percentile(lookups, 95))} ms")
     figures = [
         Figure("from SET to the first row of a primary-key lookup, cold session, nothing in shared buffers",
                "PITR to the same point: restore, replay, first row", seconds * 1000 / now, "times faster", ">= 1000",

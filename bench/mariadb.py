@@ -12,8 +12,9 @@ VERSIONED = ("pgbench_accounts", "pgbench_tellers", "pgbench_branches")
 
 # As PostgreSQL's server: the same memory for pages, a commit is durable when it returns, no log for replication.
 SETTINGS = (
-    f"--innodb-buffer-pool-size={SHARED_BUFFERS_MB}M", "--innodb-log-file-size=1G", "--innodb-flush-log-at-trx-commit=1",
-    "--skip-log-bin", "--skip-networking", "--max-connections=40", "--default-time-zone=+00:00",
+    f"--innodb-buffer-pool-size={SHARED_BUFFERS_MB}M", "--innodb-log-file-size=1G",
+    "--innodb-flush-log-at-trx-commit=1", "--skip-log-bin", "--skip-networking", "--max-connections=40",
+    "--default-time-zone=+00:00",
 )
 
 TABLES = """

@@ -1,7 +1,7 @@
 """What strata costs the present: pgbench with strata on, against the same server with strata off."""
 from pathlib import Path
 
-from .cluster import TPCB, Cluster, pgbench, pgbench_latencies
+from .cluster import READ_ONLY, TPCB, Cluster, pgbench, pgbench_latencies
 from .figures import Figure, median, number, percentile
 from .history import LOAD_SETTINGS, history
 from .settings import POSTGRESQL, SIZES, WORK
@@ -11,8 +11,8 @@ from .template import template
 
 def _round(cluster, number_, load):
     """Read-only first, which also fills shared buffers; then TPC-B. REQUIRES: running."""
-    pgbench("-S", max(1, SIZES.read_seconds // 4), SIZES.clients)
-    reads = pgbench("-S", SIZES.read_seconds, SIZES.clients)
+    pgbench(READ_ONLY, max(1, SIZES.read_seconds // 4), SIZES.clients)
+    reads = pgbench(READ_ONLY, SIZES.read_seconds, SIZES.clients)
     prefix = Path(WORK / f"latency.{cluster.name}.{number_}")
     tps = load(SIZES.round_seconds, log_prefix=prefix)
     latencies = pgbench_latencies(prefix)
@@ -26,8 +26,8 @@ def _stock():
     off = Cluster("off")
     off.start(install=POSTGRESQL, **LOAD_SETTINGS)
     try:
-        pgbench("-S", max(1, SIZES.stock_seconds // 4), SIZES.clients, install=POSTGRESQL)
-        reads = pgbench("-S", SIZES.stock_seconds, SIZES.clients, install=POSTGRESQL)
+        pgbench(READ_ONLY, max(1, SIZES.stock_seconds // 4), SIZES.clients, install=POSTGRESQL)
+        reads = pgbench(READ_ONLY, SIZES.stock_seconds, SIZES.clients, install=POSTGRESQL)
         tpcb = pgbench(TPCB, SIZES.stock_seconds, SIZES.clients, install=POSTGRESQL)
     finally:
         off.stop()

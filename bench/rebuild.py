@@ -34,8 +34,8 @@ def measure():
     pages = [row for row in rows if 1 <= row[2] <= 64]
     total = [row[3] for row in pages]
     calls, redo_us = sum(row[2] for row in pages), sum(row[4] for row in pages)
-    detail = (f"{len(pages):,} pages of {len(rows):,} drawn had 1 to 64 records: random pages of pgbench's tables at random "
-              f"moments, median {number(median([row[2] for row in pages]))} records and "
+    detail = (f"{len(pages):,} of {len(rows):,} random pages of pgbench's tables at random moments had 1 to 64 "
+              f"records: median {number(median([row[2] for row in pages]))}, among "
               f"{number(median([row[1] for row in pages]))} versions")
     figures = [
         Figure("rebuilding single pages with 1 to 64 records, median", "", median(total), "µs", "<= 40", detail),
@@ -44,4 +44,5 @@ def measure():
                f"{calls:,} calls; the time of applying versions, without their reading: median "
                f"{number(median([row[4] for row in pages]))} µs a page"),
     ]
-    return figures, {"pages": [dict(zip(("table", "versions", "redo_calls", "total_us", "redo_us"), row)) for row in pages]}
+    names = ("table", "versions", "redo_calls", "total_us", "redo_us")
+    return figures, {"pages": [dict(zip(names, row)) for row in pages]}

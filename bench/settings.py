@@ -22,16 +22,16 @@ class Sizes:
     clients: int = 4
     rounds: int = 3  # alternating, strata on and off
     round_seconds: int = 120  # of TPC-B, in each round, each side
-    read_seconds: int = 15  # of pgbench -S, in each round, each side
-    stock_seconds: int = 20  # of each kind, on PostgreSQL as it is
+    read_seconds: int = 12  # of pgbench -S, in each round, each side
+    stock_seconds: int = 10  # of each kind, on PostgreSQL as it is
     history_seconds: int = 400  # of TPC-B with strata on, all in all; the rounds are part of it
     lookups: int = 60  # in cold sessions
     scans: int = 3
     rebuilds: int = 6000  # pages
     backlog_mb: int = 450  # of WAL
     recoveries: int = 3
-    versus_scale: int = 10  # against MariaDB
-    versus_seconds: int = 15  # of each round and kind
+    versus_scale: int = 5  # against MariaDB
+    versus_seconds: int = 12  # of each round and kind
     versus_rounds: int = 2
 
 

@@ -1,6 +1,7 @@
 """The same updates and questions for strata and for MariaDB's system-versioned tables."""
 import random
 import time
+from dataclasses import dataclass, field
 
 from . import cluster as pg
 from .cluster import Cluster
@@ -27,13 +28,34 @@ def versions():
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
-def _timed(cursor, *statements):
-    """Milliseconds until the last statement's first row is there, and the row."""
+@dataclass
+class Times:
+    """Milliseconds of each question."""
+
+    first: list = field(default_factory=list)  # an account's row at a new moment, in a new session
+    further: list = field(default_factory=list)  # other accounts' rows at that moment
+    hot_row: list = field(default_factory=list)  # the row of a branch, which every transaction there has changed
+    hot_table: list = field(default_factory=list)  # all rows of branches
+
+
+BRANCHES = "SELECT sum(bbalance) FROM pgbench_branches"
+
+
+def _account(rand, as_of=""):
+    return f"SELECT abalance FROM pgbench_accounts {as_of} WHERE aid = {rand.randint(1, 100_000 * SCALE)}"
+
+
+def _branch(rand, as_of=""):
+    return f"SELECT bbalance FROM pgbench_branches {as_of} WHERE bid = {rand.randint(1, SCALE)}"
+
+
+def _milliseconds(cursor, *statements):
+    """Until the last statement's first row is there."""
     begin = time.perf_counter()
     for statement in statements:
         cursor.execute(statement)
-    row = cursor.fetchone()
-    return (time.perf_counter() - begin) * 1000, row
+    cursor.fetchone()
+    return (time.perf_counter() - begin) * 1000
 
 
 class Strata:
@@ -75,8 +97,8 @@ class Strata:
         return kept / (self.transactions * part)
 
     def lookups(self):
-        """Milliseconds: (at a new moment in a new session, then other rows at that moment, then the whole table)."""
-        first, more, whole = [], [], []
+        """Milliseconds, by the names that _measure_one() uses."""
+        times = Times()
         rand = random.Random(5)
         with self.on.running():
             self.on.settle()
@@ -84,19 +106,16 @@ class Strata:
                 session = pg.connect()
                 cursor = session.cursor()
                 travel = f"SET strata.travel_time = '{moment}'"
-                first.append(_timed(cursor, travel, _account(rand))[0])
-                more += [_timed(cursor, _account(rand))[0] for _ in range(LOOKUPS_IN_A_SESSION)]
-                whole.append(_timed(cursor, "SELECT sum(bbalance) FROM pgbench_branches")[0])
+                times.first.append(_milliseconds(cursor, travel, _account(rand)))
+                times.further += [_milliseconds(cursor, _account(rand)) for _ in range(LOOKUPS_IN_A_SESSION)]
+                times.hot_row.append(_milliseconds(cursor, _branch(rand)))
+                times.hot_table.append(_milliseconds(cursor, BRANCHES))
                 session.close()
-        return first, more, whole
+        return times
 
     def finish(self):
         self.on.remove()
         self.off.remove()
-
-
-def _account(rand, as_of=""):
-    return f"SELECT abalance FROM pgbench_accounts {as_of} WHERE aid = {rand.randint(1, 100_000 * SCALE)}"
 
 
 class SystemVersioned:
@@ -131,17 +150,18 @@ class SystemVersioned:
         return (mariadb.bytes_of("versioned") - self.bytes_before) / self.transactions
 
     def lookups(self):
-        first, more, whole = [], [], []
+        times = Times()
         rand = random.Random(5)
         for _ in range(SIZES.lookups):
             as_of = f"FOR SYSTEM_TIME AS OF FROM_UNIXTIME({rand.uniform(self.begin, self.end):.6f})"
             session = mariadb.connect("versioned")
             cursor = session.cursor()
-            first.append(_timed(cursor, _account(rand, as_of))[0])
-            more += [_timed(cursor, _account(rand, as_of))[0] for _ in range(LOOKUPS_IN_A_SESSION)]
-            whole.append(_timed(cursor, f"SELECT sum(bbalance) FROM pgbench_branches {as_of}")[0])
+            times.first.append(_milliseconds(cursor, _account(rand, as_of)))
+            times.further += [_milliseconds(cursor, _account(rand, as_of)) for _ in range(LOOKUPS_IN_A_SESSION)]
+            times.hot_row.append(_milliseconds(cursor, _branch(rand, as_of)))
+            times.hot_table.append(_milliseconds(cursor, f"{BRANCHES} {as_of}"))
             session.close()
-        return first, more, whole
+        return times
 
     def finish(self):
         mariadb.stop()
@@ -158,9 +178,9 @@ def _measure_one(system):
         rates.append({"on": rate[True], "off": rate[False]})
         ratios.append(rate[True] / rate[False])
     size = system.bytes_for_each_transaction()
-    first, more, whole = system.lookups()
+    times = system.lookups()
     result = {"ratio": median(ratios), "rates": rates, "bytes_each": size, "transactions": system.transactions,
-              "first_ms": median(first), "more_ms": median(more), "whole_ms": median(whole)}
+              "ms": {name: median(values) for name, values in vars(times).items()}}
     system.finish()
     return result
 
@@ -170,19 +190,21 @@ def measure():
     ours, theirs = results["strata"], results["MariaDB"]
 
     def times_faster(what, key):
-        return Figure(what, "MariaDB, FOR SYSTEM_TIME AS OF", theirs[key] / ours[key], "times faster", "> 1",
-                      f"{number(ours[key])} ms, {number(theirs[key])} ms")
+        a, b = ours["ms"][key], theirs["ms"][key]
+        return Figure(what, "MariaDB, FOR SYSTEM_TIME AS OF", b / a, "times faster", "> 1",
+                      f"{number(a)} ms, {number(b)} ms")
 
     rates = [number(median([rate[side] for rate in results[name]["rates"]]))
              for name in ("strata", "MariaDB") for side in ("on", "off")]
     figures = [
-        times_faster(f"primary-key lookup in the past (TPC-B scale {SCALE}), first in a new session, SET included", "first_ms"),
-        times_faster("the same, further rows of that moment", "more_ms"),
-        times_faster("a table of rows that change often, as a whole in the past (sum over pgbench_branches)", "whole_ms"),
+        times_faster(f"primary-key lookup in the past (TPC-B scale {SCALE}), first in a session, with SET", "first"),
+        times_faster("the same, further rows of that moment", "further"),
+        times_faster("the same, a row that changes often (pgbench_branches)", "hot_row"),
+        times_faster("all rows of a table that changes often (sum over pgbench_branches)", "hot_table"),
         Figure("update throughput with history on relative to off, the same client", "MariaDB",
                ours["ratio"] / theirs["ratio"], "", "> 1",
-               f"{number(ours['ratio'])}, {number(theirs['ratio'])}; transactions a second on and off: strata {rates[0]}, "
-               f"{rates[1]}, MariaDB {rates[2]}, {rates[3]}"),
+               f"{number(ours['ratio'])}, {number(theirs['ratio'])}; transactions a second on and off: strata "
+               f"{rates[0]}, {rates[1]}, MariaDB {rates[2]}, {rates[3]}"),
         Figure("bytes of history for each transaction", "MariaDB", ours["bytes_each"] / theirs["bytes_each"], "", "< 1",
                f"{number(ours['bytes_each'])}, {number(theirs['bytes_each'])}; {ours['transactions']:,} and "
                f"{theirs['transactions']:,} transactions"),

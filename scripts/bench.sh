@@ -3,8 +3,8 @@
 #
 # usage: scripts/bench.sh [present|size|lookup|scan|rebuild|ingest|mariadb]...
 #
-# Environment: BENCH_QUICK=1 for a run of about 3 minutes that proves nothing but that the benchmarks work; BENCH_ROUNDS,
-# BENCH_SCALE and the like set single sizes (bench/settings.py).
+# Environment: BENCH_QUICK=1 for a run of about 3 minutes that proves nothing but that the benchmarks work;
+# BENCH_ROUNDS, BENCH_SCALE and the like set single sizes (bench/settings.py).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -14,7 +14,7 @@ packages=(
   ca-certificates debian-archive-keyring bzip2 xz-utils bison flex perl
   libicu-dev liblz4-dev libreadline-dev libssl-dev liburing-dev libxml2-dev uuid-dev zlib1g-dev
   # tests, benchmarks, lint
-  libipc-run-perl libgtest-dev libbenchmark-dev clang libclang-rt-14-dev clang-format clang-tidy
+  libipc-run-perl libgtest-dev clang libclang-rt-14-dev clang-format clang-tidy
 )
 # The server of mariadb-server, without the package that would start it as a service of the machine.
 [ "${1:-}" != bench ] || packages+=(python3 python3-psycopg2 python3-mysqldb mariadb-server-core mariadb-client zstd)
