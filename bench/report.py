@@ -59,8 +59,8 @@ def facts(load, seconds, versions):
         "versions": versions,
         "commit": _commit(),
         "length of the run": f"{seconds / 60:.1f} minutes",
-        "settings": ", ".join(f"{key} = {value}" for key, value in {**COMMON, **LOAD_SETTINGS}.items()
-                              if key in ("shared_buffers", "checkpoint_timeout")) + ", all else default",
+        "settings": f"shared_buffers = {COMMON['shared_buffers']}, checkpoint_timeout = "
+                    f"{LOAD_SETTINGS['checkpoint_timeout']} (ingest: default), all else default",
         "sizes": ", ".join(f"{field.name} {getattr(SIZES, field.name)}" for field in fields(SIZES))
                  + (" (quick: no conclusions)" if QUICK else ""),
         "sizes other than the targets name, to keep the run below 25 minutes": _differences(),

@@ -1,4 +1,4 @@
-# Programs over the store: unit tests, fuzz targets, benchmarks, command line. Each is left out where it has no source.
+# Programs over the store: unit tests, fuzz targets, command line. Each is left out where it has no source.
 
 # Fuzz targets are built by another compiler, so they have a build folder of their own, without the rest.
 if(STRATA_FUZZ)
@@ -23,13 +23,6 @@ if(NOT STRATA_SERVER)
     gtest_discover_tests(strata_unit DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
   endif()
   return()
-endif()
-
-file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.cc)
-if(bench_sources)
-  find_package(benchmark REQUIRED)
-  add_executable(strata_bench EXCLUDE_FROM_ALL ${bench_sources})
-  target_link_libraries(strata_bench PRIVATE strata_store benchmark::benchmark_main)
 endif()
 
 file(GLOB tool_sources CONFIGURE_DEPENDS tools/*.cc)

@@ -1,4 +1,4 @@
-# The layer store, and what is built on nothing but it: unit tests, fuzz targets, benchmarks.
+# The layer store, and what is built on nothing but it: unit tests, fuzz targets.
 #
 # Its include path is src/ alone: a header of PostgreSQL cannot be reached from here.
 
