@@ -7,7 +7,7 @@
 # fuzz     each fuzz target for FUZZ_SECONDS (10), from the corpus in fuzz/corpus/TARGET
 # tap      test/t, or the files in TESTS, against the server with assertions
 # oracle   test/oracle, or the files in TESTS: point-in-time recovery and wal_consistency_checking against history, on the
-#          release server; ORACLE_SEED repeats a run
+#          release server; ORACLE_SEED repeats a run. The sums of all files come last
 # regress  PostgreSQL's own suites, with strata on (server with assertions) and off (release)
 #
 # Every suite runs even where one before it failed; the exit status tells.
@@ -17,6 +17,7 @@ set -uo pipefail
 
 out=$root/build/check
 summary=()
+sums=()  # what the oracles counted
 failed=0
 
 # suite NAME COMMAND...: runs the command, and notes how it ended and how long it took.
@@ -78,12 +79,18 @@ tap() {
   prove_in debug "$root/build/debug/install" "$out/tap" "${tests[@]}"
 }
 
-# The long form of test/t/030 and 031, where speed counts more than assertions.
+# The long form of test/t/030 and 031, where speed counts more than assertions. One seed for all files.
 oracle() {
-  local tests=("$root"/test/oracle/*.pl)
+  local tests=("$root"/test/oracle/*.pl) figures=$out/oracle-figures status=0
   # shellcheck disable=SC2206  # a list of files
   [ -z "${TESTS:-}" ] || tests=($(cd "$root" && realpath $TESTS))
-  TAP_SECONDS=${TAP_SECONDS:-7200} prove_in release "$root/build/install" "$out/oracle" "${tests[@]}"
+  rm -rf "$figures"
+  server_folder "$figures"
+  export ORACLE_SEED=${ORACLE_SEED:-$((RANDOM * 32768 + RANDOM))} ORACLE_FIGURES=$figures
+  TAP_SECONDS=${TAP_SECONDS:-7200} prove_in release "$root/build/install" "$out/oracle" "${tests[@]}" || status=1
+  "$root/scripts/oracle_figures.pl" "$figures" >"$out/oracle-figures.txt" || [ -n "${TESTS:-}" ] || status=1
+  sums+=("$(cat "$out/oracle-figures.txt")")
+  return "$status"
 }
 
 regress() {
@@ -108,6 +115,6 @@ for what in "$@"; do
   esac
 done
 printf '\n'
-printf '%s\n' "${summary[@]}"
+printf '%s\n' "${summary[@]}" "${sums[@]}"
 if [ "$failed" = 0 ]; then echo "check: all passed"; else echo "check: FAILED"; fi
 exit "$failed"

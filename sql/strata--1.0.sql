@@ -117,10 +117,11 @@ AS 'MODULE_PATHNAME', 'strata_rebuild_cost';
 COMMENT ON FUNCTION strata.rebuild_cost(regclass, bigint, pg_lsn) IS 'what rebuilding one page of the past takes';
 
 -- Reads WAL between two LSNs, which must still be in pg_wal, and compares the page images that wal_consistency_checking
--- put there with the pages rebuilt at the end of their record. One row for each type of record that was met (types that
--- differ only in flags have rows of their own, under one name):
+-- put there with the pages rebuilt at the end of their record. One row for each type of record that the server knows:
 --   blocks          block references, but for those of the free space map
---   compared        images that were compared; those that recovery applies are not, as the rebuilt page is made from them
+--   compared        images that are in WAL only to be compared, and were
+--   applied         images that recovery applies, and that were compared too: the rebuilt page is made from them, so they
+--                   prove that history keeps them, and nothing of redo
 --   redo_calls      calls of PostgreSQL's redo routines that rebuilding took
 --   mismatches      images that differ; anything but 0 is a defect
 --   first_mismatch  where the first one differs, else null
@@ -132,6 +133,7 @@ CREATE FUNCTION strata.check_wal(
     OUT records bigint,
     OUT blocks bigint,
     OUT compared bigint,
+    OUT applied bigint,
     OUT redo_calls bigint,
     OUT mismatches bigint,
     OUT first_mismatch text)
@@ -159,6 +161,16 @@ RETURNS SETOF record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_page_digests';
 COMMENT ON FUNCTION strata.page_digests(regclass, text) IS 'digest of each page of a fork';
+
+-- One fork of a relation of any database, by its file; nulls where there is no such fork. A session in another database
+-- can so compare one that it cannot connect to.
+--   manager   the resource manager whose mask applies
+CREATE FUNCTION strata.file_digest(
+    tablespace oid, database oid, filenode oid, fork text, manager text, OUT blocks bigint, OUT digest text)
+RETURNS record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_file_digest';
+COMMENT ON FUNCTION strata.file_digest(oid, oid, oid, text, text) IS 'size and digest of the pages of a file';
 
 -- The transaction ID that would have been assigned next; in a travelling session, as recovery would leave it.
 CREATE FUNCTION strata.next_xid()
@@ -197,6 +209,7 @@ REVOKE EXECUTE ON FUNCTION strata.check_wal(pg_lsn, pg_lsn) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.rebuild_cost(regclass, bigint, pg_lsn) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.relation_digest(regclass) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.page_digests(regclass, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION strata.file_digest(oid, oid, oid, text, text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.next_xid() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.commit_log_digest(xid8, xid8) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION strata.multixact_range() FROM PUBLIC;

@@ -38,6 +38,7 @@ struct Tally {
   int64 records;
   int64 blocks;      // block references, but for the free space map's
   int64 compared;    // images that are there only to be compared
+  int64 applied;     // images that recovery applies
   int64 redo_calls;  // that rebuilding those pages took
   int64 mismatches;
   char* first_mismatch;
@@ -94,7 +95,7 @@ void note_mismatch(WalCheck& check, Tally& tally, const DecodedBkpBlock& block, 
 void compare_block(WalCheck& check, Tally& tally, int id) {
   const DecodedBkpBlock& block = check.reader->record->blocks[id];
   const XLogRecPtr at = check.reader->EndRecPtr;
-  ++tally.compared;
+  ++(block.apply_image ? tally.applied : tally.compared);
   if (!RestoreBlockImage(check.reader, static_cast<uint8>(id), check.image)) {
     ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg_internal("%s", check.reader->errormsg_buf)));
   }
@@ -118,8 +119,7 @@ void check_record(WalCheck& check) {
     const DecodedBkpBlock& block = record->blocks[id];
     if (!block.in_use || block.forknum == FSM_FORKNUM) continue;
     ++tally.blocks;
-    // An image that recovery applies is what the page is rebuilt from: comparing it would prove nothing.
-    if (block.has_image && !block.apply_image) compare_block(check, tally, id);
+    if (block.has_image) compare_block(check, tally, id);
   }
 }
 
@@ -154,26 +154,50 @@ void check_records(WalCheck& check, XLogRecPtr end) {
   }
 }
 
+void put_row(ReturnSetInfo* result, int rmid, const char* name, const Tally& tally) {
+  Datum values[9];
+  bool nulls[9] = {};
+  values[0] = CStringGetTextDatum(GetRmgr(static_cast<RmgrId>(rmid)).rm_name);
+  values[1] = CStringGetTextDatum(name);
+  values[2] = Int64GetDatum(tally.records);
+  values[3] = Int64GetDatum(tally.blocks);
+  values[4] = Int64GetDatum(tally.compared);
+  values[5] = Int64GetDatum(tally.applied);
+  values[6] = Int64GetDatum(tally.redo_calls);
+  values[7] = Int64GetDatum(tally.mismatches);
+  nulls[8] = tally.first_mismatch == nullptr;
+  if (!nulls[8]) values[8] = CStringGetTextDatum(tally.first_mismatch);
+  tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+void add(Tally& sum, const Tally& other) {
+  sum.records += other.records;
+  sum.blocks += other.blocks;
+  sum.compared += other.compared;
+  sum.applied += other.applied;
+  sum.redo_calls += other.redo_calls;
+  sum.mismatches += other.mismatches;
+  if (sum.first_mismatch == nullptr) sum.first_mismatch = other.first_mismatch;
+}
+
+// One row for each type: those that differ only in flags have one name.
 void put_rows(const WalCheck& check, ReturnSetInfo* result) {
   for (int rmid = 0; rmid <= RM_MAX_ID; ++rmid) {
+    if (!RmgrIdExists(static_cast<RmgrId>(rmid))) continue;
+    const char* names[kTypesPerManager] = {};
+    Tally sums[kTypesPerManager] = {};
+    int count = 0;
     for (int type = 0; type < kTypesPerManager; ++type) {
       const Tally& tally = check.tallies[rmid * kTypesPerManager + type];
-      if (tally.records == 0) continue;
-      const RmgrData rmgr = GetRmgr(static_cast<RmgrId>(rmid));
-      const char* name = rmgr.rm_identify(static_cast<uint8>(type << 4));
-      Datum values[8];
-      bool nulls[8] = {};
-      values[0] = CStringGetTextDatum(rmgr.rm_name);
-      values[1] = CStringGetTextDatum(name != nullptr ? name : psprintf("%X", type << 4));
-      values[2] = Int64GetDatum(tally.records);
-      values[3] = Int64GetDatum(tally.blocks);
-      values[4] = Int64GetDatum(tally.compared);
-      values[5] = Int64GetDatum(tally.redo_calls);
-      values[6] = Int64GetDatum(tally.mismatches);
-      nulls[7] = tally.first_mismatch == nullptr;
-      if (!nulls[7]) values[7] = CStringGetTextDatum(tally.first_mismatch);
-      tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+      const char* name = GetRmgr(static_cast<RmgrId>(rmid)).rm_identify(static_cast<uint8>(type << 4));
+      if (name == nullptr && tally.records == 0) continue;
+      if (name == nullptr) name = psprintf("%X", type << 4);
+      int same = 0;
+      while (same < count && strcmp(names[same], name) != 0) ++same;
+      if (same == count) names[count++] = name;
+      add(sums[same], tally);
     }
+    for (int i = 0; i < count; ++i) put_row(result, rmid, names[i], sums[i]);
   }
 }
 

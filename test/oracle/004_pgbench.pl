@@ -3,12 +3,13 @@ use strict;
 use warnings;
 
 use PostgreSQL::Test::Utils;
+use StrataConsistency;
 use StrataOracle;
-use StrataWorkload;
+use StrataSuites;
 use Test::More;
 
 my $workload = sub { my ($node, $oracle) = @_; run_pgbench($node, $oracle, 20); };
 my %conf = (autovacuum => 'on');
-pitr_test('pgbench', $workload, conf => \%conf, records => 20, commits => 5);
+pitr_test('pgbench', $workload, conf => \%conf, anywhere => 8, odd => 12, commits => 4, disorder => 5);
 wal_test('pgbench', $workload, conf => \%conf);
 done_testing();

@@ -9,11 +9,9 @@ use warnings;
 
 use Exporter 'import';
 use File::Path qw(make_path rmtree);
-use POSIX ':sys_wait_h';
 use PostgreSQL::Test::Utils;
-use Time::HiRes qw(sleep);
 
-our @EXPORT = qw(workload_conf prepare_workload workload_scripts run_scripts run_suite run_pgbench run_contrib);
+our @EXPORT = qw(workload_conf prepare_workload workload_scripts run_scripts);
 
 # Settings that the workload needs beside those of every node.
 sub workload_conf
@@ -298,104 +296,6 @@ sub run_scripts
 	}
 	$_->finish for @runs;
 	return $dir;
-}
-
-# Runs a command; meanwhile makes a point of an oracle every $seconds.
-sub _run_with_points
-{
-	my ($node, $oracle, $seconds, @command) = @_;
-	my $out = "$PostgreSQL::Test::Utils::tmp_check/command.out";
-	my $pid = fork // die "could not fork: $!";
-	if ($pid == 0)
-	{
-		open(STDIN, '<', '/dev/null');
-		open(STDOUT, '>', $out);
-		open(STDERR, '>&', \*STDOUT);
-		exec(@command) or POSIX::_exit(1);
-	}
-	my $waited = 0;
-	until (waitpid($pid, WNOHANG))
-	{
-		sleep 0.1;
-		next if ++$waited % (10 * $seconds) || !$oracle;
-		$oracle->at_lsn($node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()'), 'by the clock');
-	}
-	return slurp_file($out);
-}
-
-# PostgreSQL's regression or isolation suite in a database that has the extension. That some of its tests see the
-# extension, and fail, does not matter here. Returns how many tests were run.
-sub run_suite
-{
-	my ($node, $oracle, $suite, $seconds) = @_;
-	my $inputs = "$ENV{STRATA_POSTGRESQL}/source/src/test/$suite";
-	my $out = "$PostgreSQL::Test::Utils::tmp_check/$suite";
-	make_path(map { "$out/$_" } qw(sql expected results testtablespace));
-	my ($program, $schedule, $db) = $suite eq 'regress'
-	  ? ($ENV{PG_REGRESS}, 'parallel_schedule', 'regression')
-	  : ($ENV{PG_REGRESS} =~ s{regress/pg_regress$}{isolation/pg_isolation_regress}r, 'isolation_schedule', 'isolation_regression');
-	# Some tests name the database that pg_regress would have created.
-	$node->safe_psql('postgres', "CREATE DATABASE $db");
-	my $text = _run_with_points($node, $oracle, $seconds, $program,
-		"--dlpath=$ENV{STRATA_POSTGRESQL}/build/src/test/regress", '--bindir=', '--host=' . $node->host, '--port=' . $node->port,
-		'--use-existing', "--dbname=$db", "--schedule=$inputs/$schedule", '--max-concurrent-tests=20',
-		"--inputdir=$inputs", "--expecteddir=$inputs", "--outputdir=$out");
-	my $count = () = $text =~ /^(?:not )?ok \d+/mg;
-	return $count;
-}
-
-# The installcheck of contrib modules, one database each.
-sub run_contrib
-{
-	my ($node, @modules) = @_;
-	my $count = 0;
-	for my $module (@modules)
-	{
-		my $inputs = "$ENV{STRATA_POSTGRESQL}/source/contrib/$module";
-		my ($tests) = slurp_file("$inputs/Makefile") =~ /^REGRESS\s*=\s*((?:[^\n\\]|\\\n)*)/m;
-		my $out = "$PostgreSQL::Test::Utils::tmp_check/$module";
-		make_path("$out/results");
-		$node->safe_psql('postgres', "CREATE DATABASE contrib_$module");
-		my $text = _run_with_points($node, undef, 1, $ENV{PG_REGRESS}, '--bindir=', '--host=' . $node->host, '--port=' . $node->port,
-			'--use-existing', "--dbname=contrib_$module", "--inputdir=$inputs", "--expecteddir=$inputs", "--outputdir=$out",
-			grep { length && $_ ne '\\' } split /\s+/, $tests);
-		$count += () = $text =~ /^(?:not )?ok \d+/mg;
-	}
-	return $count;
-}
-
-# pgbench, while other clients change what it works on.
-sub run_pgbench
-{
-	my ($node, $oracle, $seconds) = @_;
-	my $dir = PostgreSQL::Test::Utils::tempdir;
-	append_to_file("$dir/ddl.sql", <<'SQL');
-\set k random(1, 1000000000)
-\set what random(1, 6)
-\if :what = 1
-BEGIN;
-CREATE TABLE made_:k (a int PRIMARY KEY, b text);
-INSERT INTO made_:k SELECT i, repeat('b', 100) FROM generate_series(1, 300) i;
-COMMIT;
-DROP TABLE made_:k;
-\elif :what = 2
-CREATE INDEX CONCURRENTLY i_:k ON pgbench_accounts (abalance) WHERE aid % 10 = 0;
-DROP INDEX i_:k;
-\elif :what = 3
-VACUUM pgbench_branches, pgbench_tellers;
-\elif :what = 4
-ALTER TABLE pgbench_history ADD c_:k int DEFAULT 7;
-ALTER TABLE pgbench_history DROP c_:k;
-\elif :what = 5
-REINDEX TABLE pgbench_tellers;
-\else
-VACUUM (FREEZE) pgbench_accounts;
-\endif
-SQL
-	system_or_bail('pgbench', '-i', '-q', '-s', '2', $node->connstr('postgres'));
-	_run_with_points($node, $oracle, 3, 'pgbench', '-n', '-c', '6', '-j', '2', '-T', $seconds, '-b', 'tpcb-like@10', '-f', "$dir/ddl.sql\@1",
-		'--max-tries=10', $node->connstr('postgres'));
-	return;
 }
 
 1;

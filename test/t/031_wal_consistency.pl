@@ -5,6 +5,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Strata;
+use StrataConsistency;
 use StrataOracle;
 use StrataWorkload;
 use Test::More;
