@@ -69,6 +69,7 @@ int difference(WalCheck& check, RmgrId rmid, const RelFileLocator& locator, Fork
     }
     return -1;
   }
+  add_marks_of_redo(rmid, pages[0], pages[1]);
   for (char* page : pages) {
     if (GetRmgr(rmid).rm_mask != nullptr) {
       GetRmgr(rmid).rm_mask(page, block);

@@ -1,6 +1,7 @@
 #include "sql/page_compare.h"
 
 extern "C" {
+#include "access/gist.h"
 #include "access/htup_details.h"
 #include "access/spgist_private.h"
 #include "access/tableam.h"
@@ -99,11 +100,17 @@ void mask_page(RmgrId rmgr, ForkNumber fork, BlockNumber block, char* page) {
   }
 }
 
+void add_marks_of_redo(RmgrId rmgr, char* page, const char* rebuilt) {
+  if (rmgr != RM_GIST_ID || PageIsNew(page) || PageIsNew(rebuilt)) return;
+  GistPageGetOpaque(page)->flags |= GistPageGetOpaque(rebuilt)->flags & F_TUPLES_DELETED;
+}
+
 int first_difference(RmgrId rmgr, ForkNumber fork, BlockNumber block, char* present, char* rebuilt) {
   if (fork == VISIBILITYMAP_FORKNUM) return first_wrong_map_byte(present, rebuilt);
   if (PageIsNew(rebuilt) && never_logged(present)) return -1;
   if (PageIsNew(rebuilt) || PageIsNew(present)) return first_differing_byte(present, rebuilt, 0);
   if (!has_sane_header(present) || !has_sane_header(rebuilt)) return first_differing_byte(present, rebuilt, 0);
+  add_marks_of_redo(rmgr, present, rebuilt);
   for (char* page : {present, rebuilt}) {
     GetRmgr(rmgr).rm_mask(page, block);
     mask_more(rmgr, block, page);

@@ -20,6 +20,11 @@ RmgrId mask_of(Relation rel);
 // so does a page of the visibility map but for its header: the mask would hide its bits.
 void mask_page(RmgrId rmgr, ForkNumber fork, BlockNumber block, char* page);
 
+// Gives a page the marks that redo leaves on its rebuilt twin and the server that wrote the page did not set: redo of a
+// deletion from a GiST page marks the page, where the deletion of dead items by an insertion does not, and nothing ever
+// reads the mark. A mark that the twin lacks still counts.
+void add_marks_of_redo(RmgrId rmgr, char* page, const char* rebuilt);
+
 // Compares a page of the present with its rebuilt twin. Both are BLCKSZ bytes and are changed by masking.
 // Returns -1 where they are equal, else the offset of the first byte that differs. A page that never reached WAL
 // (all zeroes, or initialised and empty without an LSN) equals all zeroes. A page of the visibility map may lack bits.

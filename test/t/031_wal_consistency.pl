@@ -22,9 +22,12 @@ my $begin = lsn_in($node);
 $node->safe_psql('postgres', 'VACUUM; CREATE DATABASE logged STRATEGY wal_log');
 $node->safe_psql('logged', 'CREATE TABLE t (i int); CREATE TYPE c AS (a int)');
 run_scripts($node, workload_scripts($seed, $clients, $steps));
-my ($summary, $mismatches) = check_wal($node, $begin, sub { note($_[0]) });
+my ($summary, $mismatches, undef, $rows) = check_wal($node, $begin, sub { note($_[0]) });
 diag($summary);
 is($mismatches, '', 'every image that PostgreSQL put into WAL to be compared equals the page rebuilt at that LSN');
+
+my @known = sort map { /^([^#\t]+)\t([^\t]+)/ ? "$1 $2" : () } split /\n/, slurp_file("$ENV{STRATA_SOURCE}/test/oracle/record_types.tsv");
+is_deeply([ sort map { "$_->[0] $_->[1]" } @$rows ], \@known, 'test/oracle/record_types.tsv has every type of record of this PostgreSQL');
 
 log_is_clean($node);
 $node->stop;
