@@ -10,7 +10,7 @@
 #          release server; ORACLE_SEED repeats a run. The sums of all files come last
 # regress  PostgreSQL's own suites, with strata on (server with assertions) and off (release)
 #
-# Every suite runs even where one before it failed; the exit status tells.
+# JOBS (2) test files run at once. Every suite runs even where one before it failed; the exit status tells.
 set -uo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -69,7 +69,7 @@ prove_in() {
     PG_REGRESS="$install/lib/pgxs/src/test/regress/pg_regress" INITDB_TEMPLATE="$work/template" \
     STRATA_SOURCE="$root" STRATA_POSTGRESQL="$(postgres_of "$flavour")" STRATA_TEST_LIBRARIES="$(dirname "$install")" \
     TESTDATADIR="$work/tmp_check" TESTLOGDIR="$work/log" PG_TEST_PORT_DIR="$work/ports" \
-    timeout "${TAP_SECONDS:-1500}" prove -j 2 --timer --failures "$@"
+    timeout "${TAP_SECONDS:-1500}" prove -j "${JOBS:-2}" --timer --failures "$@"
 }
 
 tap() {
