@@ -11,7 +11,7 @@ PREFIX ?=
 CHECK = scripts/check.sh
 
 .PHONY: all deps debug asan fuzz demo demo-stop install lint format bench clean
-.PHONY: check check-unit check-fuzz check-tap check-oracle check-regress
+.PHONY: check check-unit check-fuzz check-tap check-oracle check-crash check-regress
 
 all: deps
 	cmake --preset release
@@ -46,6 +46,10 @@ check-tap: debug
 # ORACLE_SEED=... repeats a run.
 check-oracle: all
 	$(CHECK) oracle
+
+# CRASH_SEED=... repeats a run.
+check-crash: debug
+	$(CHECK) crash
 
 check-regress: all debug
 	$(CHECK) regress

@@ -36,7 +36,7 @@ if(server_sources)
 endif()
 
 # What tests load into servers; never installed.
-file(GLOB test_libraries CONFIGURE_DEPENDS test/oracle/*.cc test/t/*.cc)
+file(GLOB test_libraries CONFIGURE_DEPENDS test/oracle/*.cc test/t/*.cc test/crash/*.cc test/faults/*.cc)
 foreach(source ${test_libraries})
   get_filename_component(name ${source} NAME_WE)
   add_library(strata_test_${name} MODULE ${source})

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs tests that have been built, and says at the end what each suite took.
 #
-# usage: scripts/check.sh unit|fuzz|tap|oracle|regress...
+# usage: scripts/check.sh unit|fuzz|tap|oracle|crash|regress...
 #
 # unit     GoogleTest under AddressSanitizer and UndefinedBehaviorSanitizer
 # fuzz     each fuzz target for FUZZ_SECONDS (10), from the corpus in fuzz/corpus/TARGET
 # tap      test/t, or the files in TESTS, against the server with assertions
 # oracle   test/oracle, or the files in TESTS: point-in-time recovery and wal_consistency_checking against history, on the
 #          release server; ORACLE_SEED repeats a run. The sums of all files come last
+# crash    test/crash, or the files in TESTS: 200 crashes of the server with assertions; CRASH_SEED repeats a run
 # regress  PostgreSQL's own suites, with strata on (server with assertions) and off (release)
 #
 # JOBS (2) test files run at once. Every suite runs even where one before it failed; the exit status tells.
@@ -93,6 +94,14 @@ oracle() {
   return "$status"
 }
 
+# The long form of test/t/053.
+crash() {
+  local tests=("$root"/test/crash/*.pl)
+  # shellcheck disable=SC2206  # a list of files
+  [ -z "${TESTS:-}" ] || tests=($(cd "$root" && realpath $TESTS))
+  TAP_SECONDS=${TAP_SECONDS:-3600} prove_in debug "$root/build/debug/install" "$out/crash" "${tests[@]}"
+}
+
 regress() {
   local run=$root/test/regress/run.sh suite_name
   local release debug
@@ -103,13 +112,13 @@ regress() {
   done
 }
 
-[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|oracle|regress..."
+[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|oracle|crash|regress..."
 need_server_user
 mkdir -p "$out"
 need_reachable "$out"
 for what in "$@"; do
   case $what in
-    unit | tap | oracle) suite "$what" "$what" ;;
+    unit | tap | oracle | crash) suite "$what" "$what" ;;
     fuzz | regress) "$what" ;;
     *) die "unknown suite '$what'" ;;
   esac

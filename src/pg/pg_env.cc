@@ -1,6 +1,7 @@
 #include "pg/pg_env.h"
 
 #include "pg/guard.h"
+#include "pg/pointed_env.h"
 
 extern "C" {
 #include "storage/fd.h"
@@ -187,7 +188,12 @@ class PgEnv final : public Env {
 
 Env& pg_env() {
   static PgEnv env;
+#ifdef USE_INJECTION_POINTS
+  static PointedEnv pointed(env);
+  return pointed;
+#else
   return env;
+#endif
 }
 
 }  // namespace strata::pg

@@ -217,7 +217,9 @@ MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& sta
   compare_samples(plan, state, edit, samples);
   write_handover(env, directory, edit);
   files.keep();
+  env.reached("merge-request");
   shared.set_handover(Handover::kRequested);
+  env.reached("merge-requested");
   return result;
 }
 

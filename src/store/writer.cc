@@ -82,6 +82,7 @@ struct Writer::Impl {
 // Goes on in the other arena with what has an LSN above `above`. REQUIRES: the layers have the rest, and no reader may
 // see what is moved.
 void Writer::Impl::switch_arena(Lsn above) {
+  env.reached("arena-switch");
   const int other = 1 - active;
   Memtable& to = shared.open_arena(other);
   Memtable::Cursor from(shared.arena(active));
@@ -90,6 +91,7 @@ void Writer::Impl::switch_arena(Lsn above) {
   }
   shared.close_arena(active);
   active = other;
+  env.reached("arena-switched");
 }
 
 void Writer::Impl::flush() {
@@ -165,7 +167,9 @@ bool Writer::Impl::apply_merge() {
                                   [&](const Layer& layer) { return layers.contains(layer.number); }) &&
                       std::none_of(edit.removed.begin(), edit.removed.end(),
                                    [&](std::uint64_t number) { return layers.contains(number); });
+    env.reached("merge-apply");
     if (!done) catalog.apply(std::move(edit));
+    env.reached("merge-applied");
   } catch (const StoreError& error) {
     refuse_merge();
     if (error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kNoSpace) throw;
@@ -178,6 +182,7 @@ bool Writer::Impl::apply_merge() {
   }
   shared.set_merge_floor(0);
   shared.set_handover(SharedStore::Handover::kApplied);
+  env.reached("merge-answered");
   return true;
 }
 

@@ -29,6 +29,7 @@ extern "C" {
 #include "ingest/history_ends.h"
 #include "ingest/keys.h"
 #include "pg/guard.h"
+#include "pg/pg_env.h"
 #include "pg/shared_state.h"
 #include "workers/cluster_files.h"
 #include "workers/process.h"
@@ -292,6 +293,7 @@ void take_baseline(Writer& writer, Lsn kept_from) {
   // Pages may have been copied with changes up to here, so that no earlier moment is whole. The time is taken after the
   // end: what commits later than it is after the end too.
   const Lsn end = mark_end_in_wal();
+  pg::pg_env().reached("baseline-copied");
   writer.finish_baseline({.lsn = end, .time = GetCurrentTimestamp()});
 }
 

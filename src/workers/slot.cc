@@ -12,6 +12,7 @@ extern "C" {
 
 #include "ingest/history_ends.h"
 #include "pg/guard.h"
+#include "pg/pg_env.h"
 #include "workers/process.h"
 
 namespace strata::workers {
@@ -63,6 +64,7 @@ Lsn take_slot() {
 }
 
 void advance_slot(Lsn lsn) {
+  pg::pg_env().reached("slot-advance");
   pg::caught([&] {
     ReplicationSlot* slot = MyReplicationSlot;
     SpinLockAcquire(&slot->mutex);
@@ -72,6 +74,7 @@ void advance_slot(Lsn lsn) {
     ReplicationSlotSave();
     ReplicationSlotsComputeRequiredLSN();
   });
+  pg::pg_env().reached("slot-advanced");
 }
 
 void release_slot() {
