@@ -140,7 +140,11 @@ class PgEnv final : public Env {
   std::unique_ptr<WritableFile> append_to(const std::string& path) override {
     return std::make_unique<PgWritableFile>(path, 0);
   }
-  bool exists(const std::string& path) override { return access(path.c_str(), F_OK) == 0; }
+  bool exists(const std::string& path) override {
+    if (access(path.c_str(), F_OK) == 0) return true;
+    if (errno != ENOENT && errno != ENOTDIR) fail("access", path);
+    return false;
+  }
 
   std::vector<std::string> list(const std::string& directory) override {
     std::vector<std::string> names;

@@ -97,6 +97,19 @@ void forget_waiter(int, Datum) {
   pg_unreachable();
 }
 
+// A session that waits while history is held up, maybe for hours, is told why.
+void warn_if_held_up(bool& warned) {
+  if (warned) return;
+  char error[kErrorBytes];
+  SpinLockAcquire(&shared_state->mutex);
+  strlcpy(error, shared_state->error, sizeof(error));
+  SpinLockRelease(&shared_state->mutex);
+  if (error[0] == '\0') return;
+  warned = true;
+  ereport(WARNING, (errmsg("waiting for history, which is held up"), errdetail_internal("%s", error),
+                    errhint("The session goes on when the cause is gone; moments that history has reached do not wait.")));
+}
+
 uint32 progress_wait_event() {
   static uint32 event = 0;
   if (event == 0) event = WaitEventExtensionNew("StrataIngestProgress");
@@ -167,12 +180,14 @@ void wait_for_visible(XLogRecPtr lsn) {
     pg_atomic_fetch_add_u32(&shared_state->waiters, 1);
     waiting_for_progress = true;
     ConditionVariablePrepareToSleep(&shared_state->progress);
+    bool warned = false;
     while (shared_store->visible_lsn() < lsn) {
       SpinLockAcquire(&shared_state->mutex);
       const HistoryState state = shared_state->state;
       SpinLockRelease(&shared_state->mutex);
       if (state == HistoryState::kStopped) raise_stopped();
       wake_ingest();
+      warn_if_held_up(warned);
       ConditionVariableTimedSleep(&shared_state->progress, 100, progress_wait_event());
     }
     ConditionVariableCancelSleep();

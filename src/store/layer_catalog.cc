@@ -27,6 +27,12 @@ void LayerCatalog::create(Env& env, const std::string& directory, const StoreIde
   if (exists(env, directory))
     throw StoreError(ErrorKind::kInvalid, "directory \"" + directory + "\" holds a store already");
   env.create_directory(directory);
+  for (const std::string& name : env.list(directory)) {
+    if (name.ends_with(kLayerSuffix)) {
+      throw StoreError(ErrorKind::kCorrupt,
+                       "directory \"" + directory + "\" holds the layer \"" + name + "\", but no manifest");
+    }
+  }
   ManifestState state;
   state.identity = identity;
   std::uint64_t bytes = 0;

@@ -12,7 +12,8 @@ namespace strata {
 
 class LayerCatalog {
  public:
-  // Writes an empty manifest. Throws kInvalid when there is one.
+  // Writes an empty manifest. Throws kInvalid when there is one, and kCorrupt when there are layers whose manifest is
+  // gone: they are not to be swept away.
   static void create(Env& env, const std::string& directory, const StoreIdentity& identity);
   [[nodiscard]] static bool exists(Env& env, const std::string& directory);
 

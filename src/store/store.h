@@ -50,7 +50,8 @@ struct StoreOptions {
 // One per store directory at a time. Not thread-safe.
 class Writer {
  public:
-  // Creates the directory with an empty manifest. Throws kInvalid when there is a store already.
+  // Creates the directory with an empty manifest. Throws kInvalid when there is a store already, and kCorrupt when there
+  // are layers without a manifest.
   static void create_store(Env& env, const std::string& directory, const StoreIdentity& identity);
   [[nodiscard]] static bool store_exists(Env& env, const std::string& directory);
 

@@ -69,6 +69,10 @@ Horizon require_history() {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there is no history to travel in"),
                     errdetail_internal("%s", error), hint[0] != '\0' ? errhint("%s", hint) : 0));
   }
+  if (error[0] != '\0') {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has not begun yet"),
+                    errdetail_internal("%s", error), hint[0] != '\0' ? errhint("%s", hint) : 0));
+  }
   ereport(
       ERROR,
       (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has not begun yet"),

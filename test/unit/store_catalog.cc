@@ -137,6 +137,21 @@ TEST_F(StoreCatalog, TheFilesOfARunningMergeAreNotSwept) {
   EXPECT_FALSE(there(merged));
 }
 
+TEST_F(StoreCatalog, LayersWhoseManifestIsGoneAreNotSweptByANewStore) {
+  const Layer layer = write_layer(10, "a");
+  replace({}, {layer});
+  env_.remove("store/MANIFEST");
+  try {
+    LayerCatalog::create(env_, "store", {.system_identifier = 1, .timeline = 1});
+    FAIL() << "a new store took the place of another one";
+  } catch (const StoreError& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kCorrupt);
+    EXPECT_NE(std::string(error.what()).find(layer.info.name), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(LayerCatalog::exists(env_, "store"));
+  EXPECT_TRUE(there(layer));
+}
+
 TEST_F(StoreCatalog, ImpossibleEditsAreRefusedAndChangeNothing) {
   const Layer a = write_layer(10, "a");
   replace({}, {a});
