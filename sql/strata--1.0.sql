@@ -3,18 +3,33 @@
 -- Every function raises object_not_in_prerequisite_state (55000) where strata_enabled is off, but for those that compare
 -- clusters.
 
--- One row: what ingest does.
---   state              starting, baseline (nothing can be travelled to yet), running, stopped (see last_error)
---   baseline_progress  0 .. 1
+-- One row: what ingest and compaction do, and what history costs.
+--   state                starting, baseline (nothing can be travelled to yet), running, stopped (see last_error)
+--   baseline_progress    0 .. 1
 --   horizon_lsn,
---   horizon_time       the earliest moment that can be travelled to; null before the baseline is complete
---   ingested_lsn       history is complete up to here; null before it begins
---   lag_bytes          WAL that is flushed and not ingested yet
---   layers,
---   layer_bytes        layer files and their size on disk
+--   horizon_time         the earliest moment that can be travelled to; null before the baseline is complete
+--   ingested_lsn         history is complete up to here; null before it begins
+--   lag_bytes            WAL that is flushed and not ingested yet
+--   lag_seconds          for how long there has been such WAL: 0 where there is none
+--   layers, layer_bytes,
+--   levels               layer files, their size on disk, and on how many levels they are; strata.levels() has more
+--   wal_bytes            WAL that was ingested since written_since
+--   flush_bytes,
+--   merge_bytes          what flushes of the memtable and compaction wrote of layers since then, the baseline left out
+--   write_amplification  (flush_bytes + merge_bytes) / wal_bytes; null where nothing was ingested
+--   written_since        the last strata.stat_reset(), or the last crash: the counters survive a clean restart only
+--   chain_p50, chain_p90,
+--   chain_p99, chain_max
+--                        how many versions are applied to a base to rebuild a page: percentiles of 200 versions of
+--                        pages, picked at random anew from the merged and flushed layers; null where there are none
+--   compaction           off, waiting (for history to run), idle, merging, handover (ingest has to take a merge over),
+--                        retrying (see compaction_error)
+--   compaction_error,
+--   compaction_error_time
+--                        the merge that failed last; null when none has since one went well
 --   last_error,
 --   last_error_time,
---   hint               the last error of ingest, null when there was none
+--   hint                 the last error of ingest, null when there was none
 CREATE FUNCTION strata.status(
     OUT state text,
     OUT baseline_progress double precision,
@@ -22,15 +37,29 @@ CREATE FUNCTION strata.status(
     OUT horizon_time timestamp with time zone,
     OUT ingested_lsn pg_lsn,
     OUT lag_bytes bigint,
+    OUT lag_seconds double precision,
     OUT layers integer,
     OUT layer_bytes bigint,
+    OUT levels integer,
+    OUT wal_bytes bigint,
+    OUT flush_bytes bigint,
+    OUT merge_bytes bigint,
+    OUT write_amplification double precision,
+    OUT written_since timestamp with time zone,
+    OUT chain_p50 integer,
+    OUT chain_p90 integer,
+    OUT chain_p99 integer,
+    OUT chain_max integer,
+    OUT compaction text,
+    OUT compaction_error text,
+    OUT compaction_error_time timestamp with time zone,
     OUT last_error text,
     OUT last_error_time timestamp with time zone,
     OUT hint text)
 RETURNS record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_status';
-COMMENT ON FUNCTION strata.status() IS 'what the history of this cluster is doing, and its last error';
+COMMENT ON FUNCTION strata.status() IS 'what the history of this cluster is doing, what it costs, and its last error';
 
 -- The earliest moment that can be travelled to; nulls before the baseline is complete.
 CREATE FUNCTION strata.horizon(OUT lsn pg_lsn, OUT "time" timestamp with time zone)
@@ -78,6 +107,59 @@ RETURNS SETOF record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_layers';
 COMMENT ON FUNCTION strata.layers() IS 'the layer files that hold the history';
+
+-- The same by level, images and deltas apart. runs: how many layers a lookup may have to look into, as the layers of one
+-- run have different keys.
+CREATE FUNCTION strata.levels(
+    OUT level integer,
+    OUT image boolean,
+    OUT runs bigint,
+    OUT layers bigint,
+    OUT bytes bigint,
+    OUT entries bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_levels';
+COMMENT ON FUNCTION strata.levels() IS 'the layer files that hold the history, by level';
+
+-- How history has been read since stats_reset, by what was asked for. Counts of all sessions, of those that have ended too;
+-- a session's own come in when its transaction has ended, as in PostgreSQL's other statistics. They survive a clean
+-- restart. What ingest and compaction read for themselves is not in here.
+--   kind            page, commit log, relation map, ...: what a session asked for. A page's relation size, truncations
+--                   and database are read with it, and count as its
+--   requests        readings; one for several neighbouring pages at once
+--   pages_rebuilt   pages made out of a base and records, those of the commit log too
+--   redo_calls      calls of PostgreSQL's redo routines for them
+--   layer_lookups   searches in the index of a layer
+--   blocks_read,
+--   bytes_read      blocks of layer files that were not in the session's cache, as they are stored
+--   total_time      milliseconds
+CREATE FUNCTION strata.stat(
+    OUT kind text,
+    OUT requests bigint,
+    OUT pages_rebuilt bigint,
+    OUT redo_calls bigint,
+    OUT layer_lookups bigint,
+    OUT blocks_read bigint,
+    OUT bytes_read bigint,
+    OUT total_time double precision,
+    OUT stats_reset timestamp with time zone)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_stat';
+COMMENT ON FUNCTION strata.stat() IS 'how history has been read; the view strata.pg_stat_strata shows it';
+
+CREATE VIEW strata.pg_stat_strata AS SELECT * FROM strata.stat();
+COMMENT ON VIEW strata.pg_stat_strata IS 'how history has been read: pages rebuilt, redo calls, layer reads, time';
+GRANT SELECT ON strata.pg_stat_strata TO PUBLIC;
+
+-- Sets pg_stat_strata and the written bytes of status() to zero. For superusers, and whom they grant EXECUTE.
+CREATE FUNCTION strata.stat_reset()
+RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_stat_reset';
+COMMENT ON FUNCTION strata.stat_reset() IS 'set the statistics of history to zero';
+REVOKE EXECUTE ON FUNCTION strata.stat_reset() FROM PUBLIC;
 
 -- Rebuilds every page of a relation from its history as of now and compares it with the page that PostgreSQL has, but
 -- for hint bits and the like that WAL does not carry. Main fork and visibility map; of an unlogged relation the init

@@ -12,6 +12,8 @@ PGDLLEXPORT void _PG_init(void);
 }
 
 #include "pg/shared_state.h"
+#include "pg/statistics.h"
+#include "sql/explain.h"
 #include "travel/session.h"
 #include "travel/settings.h"
 #include "workers/compaction_worker.h"
@@ -24,8 +26,10 @@ void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress || !strata_enabled) return;
   strata::pg::define_shared_settings();
   strata::pg::install_shared_memory_hooks();
+  strata::pg::register_statistics();
   strata::travel::define_travel_settings();
   strata::travel::install_session_hooks();
+  strata::sql::install_explain_option();
   strata::workers::define_compaction_settings();
   strata::workers::register_ingest_worker();
   strata::workers::register_compaction_worker();

@@ -2,6 +2,7 @@
 
 #include "pg/guard.h"
 #include "pg/pointed_env.h"
+#include "pg/wait_events.h"
 
 extern "C" {
 #include "storage/fd.h"
@@ -26,24 +27,10 @@ namespace {
   throw StoreError(kind, std::string("could not ") + what + " \"" + path + "\": " + std::strerror(error));
 }
 
-uint32 wait_event(const char* name, uint32& cached) {
-  if (cached == 0) caught([&] { cached = WaitEventExtensionNew(name); });
-  return cached;
-}
-
-uint32 read_wait_event() {
-  static uint32 cached = 0;
-  return wait_event("StrataLayerRead", cached);
-}
-
-uint32 write_wait_event() {
-  static uint32 cached = 0;
-  return wait_event("StrataLayerWrite", cached);
-}
-
-uint32 sync_wait_event() {
-  static uint32 cached = 0;
-  return wait_event("StrataLayerSync", cached);
+uint32 event_of(Wait wait) {
+  uint32 event = 0;
+  caught([&] { event = wait_event(wait); });
+  return event;
 }
 
 File open_file(const std::string& path, int flags, const char* what) {
@@ -67,7 +54,7 @@ class PgReadableFile final : public ReadableFile {
   ~PgReadableFile() override { FileClose(file_); }
 
   void read(std::uint64_t offset, std::span<std::byte> out) const override {
-    const uint32 event = read_wait_event();
+    const uint32 event = event_of(Wait::kLayerRead);
     std::size_t done = 0;
     while (done < out.size()) {
       ssize_t n = 0;
@@ -98,7 +85,7 @@ class PgWritableFile final : public WritableFile {
   }
 
   void append(std::span<const std::byte> data) override {
-    const uint32 event = write_wait_event();
+    const uint32 event = event_of(Wait::kLayerWrite);
     while (!data.empty()) {
       ssize_t n = 0;
       caught([&] { n = FileWrite(file_, data.data(), data.size(), offset_, event); });
@@ -113,7 +100,7 @@ class PgWritableFile final : public WritableFile {
 
   void sync() override {
     int result = 0;
-    const uint32 event = sync_wait_event();
+    const uint32 event = event_of(Wait::kLayerSync);
     caught([&] { result = FileSync(file_, event); });
     if (result < 0) fail("fsync", path_);
   }
@@ -173,7 +160,12 @@ class PgEnv final : public Env {
 
   void sync_directory(const std::string& path) override {
     int result = 0;
-    caught([&] { result = fsync_fname_ext(path.c_str(), true, false, LOG); });
+    const uint32 event = event_of(Wait::kLayerSync);
+    caught([&] {
+      pgstat_report_wait_start(event);
+      result = fsync_fname_ext(path.c_str(), true, false, LOG);
+      pgstat_report_wait_end();
+    });
     if (result != 0) throw StoreError(ErrorKind::kIo, "could not fsync directory \"" + path + "\"");
   }
 

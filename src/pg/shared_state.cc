@@ -1,7 +1,10 @@
 #include "pg/shared_state.h"
 
+#include "pg/activity.h"
 #include "pg/guard.h"
 #include "pg/pg_env.h"
+#include "pg/statistics.h"
+#include "pg/wait_events.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -11,7 +14,6 @@ extern "C" {
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/guc.h"
-#include "utils/wait_event.h"
 }
 
 #include <algorithm>
@@ -45,6 +47,8 @@ void request_shared_memory() {
   RequestAddinShmemSpace(CACHELINEALIGN(sizeof(SharedState)));
   RequestAddinShmemSpace(CACHELINEALIGN(store_region_bytes()) + PG_CACHE_LINE_SIZE);
   RequestAddinShmemSpace(CACHELINEALIGN(travel::moment_table_bytes()));
+  RequestAddinShmemSpace(CACHELINEALIGN(activity_bytes()));
+  RequestAddinShmemSpace(CACHELINEALIGN(statistics_bytes()));
 }
 
 void startup_shared_memory() {
@@ -73,6 +77,11 @@ void startup_shared_memory() {
 
   void* moments = ShmemInitStruct("strata moments", travel::moment_table_bytes(), &found);
   travel::attach_moment_table(moments, !found);
+
+  void* activity = ShmemInitStruct("strata activity", activity_bytes(), &found);
+  attach_activity(activity, !found);
+  void* sums = ShmemInitStruct("strata statistics", statistics_bytes(), &found);
+  attach_statistics(sums, !found);
 
   LWLockRelease(AddinShmemInitLock);
 }
@@ -108,12 +117,6 @@ void warn_if_held_up(bool& warned) {
   warned = true;
   ereport(WARNING, (errmsg("waiting for history, which is held up"), errdetail_internal("%s", error),
                     errhint("The session goes on when the cause is gone; moments that history has reached do not wait.")));
-}
-
-uint32 progress_wait_event() {
-  static uint32 event = 0;
-  if (event == 0) event = WaitEventExtensionNew("StrataIngestProgress");
-  return event;
 }
 
 }  // namespace
@@ -188,7 +191,7 @@ void wait_for_visible(XLogRecPtr lsn) {
       if (state == HistoryState::kStopped) raise_stopped();
       wake_ingest();
       warn_if_held_up(warned);
-      ConditionVariableTimedSleep(&shared_state->progress, 100, progress_wait_event());
+      ConditionVariableTimedSleep(&shared_state->progress, 100, wait_event(Wait::kIngestProgress));
     }
     ConditionVariableCancelSleep();
   }

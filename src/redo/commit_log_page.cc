@@ -67,6 +67,7 @@ void apply_to_commit_log_page(const Key& key, const Version& version, char* page
 void rebuild_commit_log_page(const Key& key, const Chain& chain, char* page) {
   std::memset(page, 0, BLCKSZ);
   for (const Version& version : chain) apply_to_commit_log_page(key, version, page);
+  ++counters.pages;
 }
 
 }  // namespace strata::redo

@@ -1,4 +1,4 @@
-// strata.layers(): the layer files of the store.
+// strata.layers() and strata.levels(): the layer files of the store.
 extern "C" {
 #include "postgres.h"
 
@@ -21,6 +21,8 @@ extern "C" {
 namespace strata::sql {
 
 namespace {
+
+constexpr int kMaxLevel = 255;  // it has a byte in files
 
 // A LayerInfo that an ERROR may pass over.
 struct Row {
@@ -79,6 +81,44 @@ Datum strata_layers(PG_FUNCTION_ARGS) {
     values[5] = Int64GetDatum(static_cast<int64>(row.bytes));
     values[6] = Int64GetDatum(static_cast<int64>(row.entries));
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+  }
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(strata_levels);
+Datum strata_levels(PG_FUNCTION_ARGS) {
+  require_horizon();
+  InitMaterializedSRF(fcinfo, 0);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  const Rows rows = read_rows(pg::store_reader());
+  for (const bool image : {false, true}) {
+    for (int level = 0; level <= kMaxLevel; ++level) {
+      int64 runs = 0;
+      int64 layers = 0;
+      int64 bytes = 0;
+      int64 entries = 0;
+      LsnRange last;
+      // Newest range first, so that a run's layers follow each other.
+      for (std::size_t i = 0; i < rows.count; ++i) {
+        const Row& row = rows.first[i];
+        if (row.image != image || row.level != level) continue;
+        if (row.lsns != last) ++runs;
+        last = row.lsns;
+        ++layers;
+        bytes += static_cast<int64>(row.bytes);
+        entries += static_cast<int64>(row.entries);
+      }
+      if (layers == 0) continue;
+      Datum values[6];
+      bool nulls[6] = {};
+      values[0] = Int32GetDatum(level);
+      values[1] = BoolGetDatum(image);
+      values[2] = Int64GetDatum(runs);
+      values[3] = Int64GetDatum(layers);
+      values[4] = Int64GetDatum(bytes);
+      values[5] = Int64GetDatum(entries);
+      tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
   }
   return Datum{0};
 }

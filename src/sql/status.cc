@@ -6,15 +6,21 @@ extern "C" {
 #include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 }
 
+#include <algorithm>
+#include <cstddef>
+#include <set>
 #include <vector>
 
+#include "pg/activity.h"
 #include "pg/guard.h"
 #include "pg/shared_state.h"
+#include "pg/statistics.h"
 #include "sql/prerequisites.h"
 
 namespace strata::sql {
@@ -68,26 +74,95 @@ double baseline_progress(const Snapshot& snapshot) {
   return progress < 1 ? progress : 1;
 }
 
-struct LayerTotals {
-  int64 count = 0;
+// Versions in a sample of chains: enough for percentiles, few enough for a status that is asked for every second.
+constexpr std::size_t kSampledChains = 200;
+
+struct StoreFigures {
+  int64 layers = 0;
   int64 bytes = 0;
+  int64 levels = 0;
+  int64 chains = 0;                                 // sampled
+  int64 median = 0, p90 = 0, p99 = 0, longest = 0;  // their lengths
   pg::CaughtError error;  // set when the store cannot be read; the status must be shown even then
 };
 
-LayerTotals layer_totals() {
-  LayerTotals totals;
+StoreFigures store_figures() {
+  StoreFigures figures;
   try {
     Reader* reader = nullptr;
     pg::caught([&reader] { reader = &pg::store_reader(); });
+    std::set<int> levels;
     for (const LayerInfo& layer : reader->layers()) {
-      ++totals.count;
-      totals.bytes += static_cast<int64>(layer.bytes);
+      ++figures.layers;
+      figures.bytes += static_cast<int64>(layer.bytes);
+      levels.insert(layer.level);
     }
+    figures.levels = static_cast<int64>(levels.size());
+    std::vector<Reader::ChainLength> chains =
+        reader->sample_chains(kSampledChains, static_cast<std::uint64_t>(GetCurrentTimestamp()));
+    std::sort(chains.begin(), chains.end(), [](const auto& a, const auto& b) { return a.versions < b.versions; });
+    const auto percentile = [&](std::size_t percent) -> int64 {
+      return chains.empty() ? 0 : chains[(chains.size() - 1) * percent / 100].versions;
+    };
+    figures.median = percentile(50);
+    figures.p90 = percentile(90);
+    figures.p99 = percentile(99);
+    figures.longest = percentile(100);
+    figures.chains = static_cast<int64>(chains.size());
   } catch (...) {
-    pg::describe_current_exception(totals.error);
+    pg::describe_current_exception(figures.error);
   }
-  return totals;
+  return figures;
 }
+
+const char* name_of(pg::CompactionState state) {
+  switch (state) {
+    case pg::CompactionState::kStarting:
+      return "starting";
+    case pg::CompactionState::kOff:
+      return "off";
+    case pg::CompactionState::kWaiting:
+      return "waiting";
+    case pg::CompactionState::kIdle:
+      return "idle";
+    case pg::CompactionState::kMerging:
+      return "merging";
+    case pg::CompactionState::kHandover:
+      return "handover";
+    case pg::CompactionState::kRetrying:
+      return "retrying";
+  }
+  return "unknown";
+}
+
+// For how long there has been flushed WAL that is not ingested.
+double lag_seconds(int64 lag_bytes) {
+  if (lag_bytes == 0) return 0;
+  TimestampTz since = pg::last_end_of_wal();
+  if (since == 0) since = PgStartTime;
+  const TimestampTz now = GetCurrentTimestamp();
+  return now > since ? static_cast<double>(now - since) / USECS_PER_SEC : 0;
+}
+
+// The columns of one row, from the left.
+class Columns {
+ public:
+  void add(Datum value, bool null = false) {
+    Assert(count_ < lengthof(values_));
+    values_[count_] = value;
+    nulls_[count_++] = null;
+  }
+  void add_text(const char* value) { add(CStringGetTextDatum(value), value[0] == '\0'); }
+  void add_int(int64 value, bool null = false) { add(Int64GetDatum(value), null); }
+
+  Datum* values() { return values_; }
+  bool* nulls() { return nulls_; }
+
+ private:
+  std::size_t count_ = 0;
+  Datum values_[32] = {};
+  bool nulls_[32] = {};
+};
 
 Datum row(FunctionCallInfo fcinfo, Datum* values, bool* nulls) {
   TupleDesc descriptor = nullptr;
@@ -105,33 +180,46 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   require_enabled();
   const Snapshot snapshot = take_snapshot();
   // Nobody has written the store yet, which is no error.
-  const LayerTotals layers = snapshot.state == pg::HistoryState::kStarting ? LayerTotals() : layer_totals();
+  const StoreFigures store = snapshot.state == pg::HistoryState::kStarting ? StoreFigures() : store_figures();
+  const pg::Statistics statistics = pg::statistics();
+  const pg::WriteStatistics& writes = statistics.writes;
+  const pg::CompactionActivity compaction = pg::compaction_activity();
   const Lsn ingested = pg::shared_store->visible_lsn();
   const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
+  const int64 lag = flushed > ingested ? static_cast<int64>(flushed - ingested) : 0;
 
-  const bool unreadable = snapshot.error[0] == '\0' && layers.error.set;
-  const char* error = unreadable ? layers.error.message : snapshot.error;
-  const char* hint = unreadable ? layers.error.hint : snapshot.hint;
+  const bool unreadable = snapshot.error[0] == '\0' && store.error.set;
+  const bool no_history = ingested == kInvalidLsn;
+  const bool no_horizon = snapshot.horizon.lsn == kInvalidLsn;
+  const std::uint64_t written = writes.flush_bytes + writes.merge_bytes;
 
-  Datum values[11];
-  bool nulls[11] = {};
-  values[0] = CStringGetTextDatum(name_of(snapshot.state));
-  values[1] = Float8GetDatum(baseline_progress(snapshot));
-  values[2] = LSNGetDatum(snapshot.horizon.lsn);
-  values[3] = TimestampTzGetDatum(snapshot.horizon.time);
-  nulls[2] = nulls[3] = snapshot.horizon.lsn == kInvalidLsn;
-  values[4] = LSNGetDatum(ingested);
-  values[5] = Int64GetDatum(flushed > ingested ? static_cast<int64>(flushed - ingested) : 0);
-  nulls[4] = nulls[5] = ingested == kInvalidLsn;
-  values[6] = Int32GetDatum(static_cast<int32>(layers.count));
-  values[7] = Int64GetDatum(layers.bytes);
-  values[8] = CStringGetTextDatum(error);
-  nulls[8] = error[0] == '\0';
-  values[9] = TimestampTzGetDatum(snapshot.error_time);
-  nulls[9] = snapshot.error[0] == '\0';
-  values[10] = CStringGetTextDatum(hint);
-  nulls[10] = hint[0] == '\0';
-  PG_RETURN_DATUM(row(fcinfo, values, nulls));
+  Columns row_values;
+  row_values.add_text(name_of(snapshot.state));
+  row_values.add(Float8GetDatum(baseline_progress(snapshot)));
+  row_values.add(LSNGetDatum(snapshot.horizon.lsn), no_horizon);
+  row_values.add(TimestampTzGetDatum(snapshot.horizon.time), no_horizon);
+  row_values.add(LSNGetDatum(ingested), no_history);
+  row_values.add_int(lag, no_history);
+  row_values.add(Float8GetDatum(lag_seconds(lag)), no_history);
+  row_values.add(Int32GetDatum(static_cast<int32>(store.layers)));
+  row_values.add_int(store.bytes);
+  row_values.add(Int32GetDatum(static_cast<int32>(store.levels)));
+  row_values.add_int(static_cast<int64>(writes.wal_bytes));
+  row_values.add_int(static_cast<int64>(writes.flush_bytes));
+  row_values.add_int(static_cast<int64>(writes.merge_bytes));
+  row_values.add(Float8GetDatum(static_cast<double>(written) / static_cast<double>(writes.wal_bytes)),
+                 writes.wal_bytes == 0);
+  row_values.add(TimestampTzGetDatum(statistics.since));
+  for (const int64 length : {store.median, store.p90, store.p99, store.longest}) {
+    row_values.add(Int32GetDatum(static_cast<int32>(length)), store.chains == 0);
+  }
+  row_values.add_text(name_of(compaction.state));
+  row_values.add_text(compaction.error);
+  row_values.add(TimestampTzGetDatum(compaction.error_time), compaction.error[0] == '\0');
+  row_values.add_text(unreadable ? store.error.message : snapshot.error);
+  row_values.add(TimestampTzGetDatum(snapshot.error_time), snapshot.error[0] == '\0');
+  row_values.add_text(unreadable ? store.error.hint : snapshot.hint);
+  PG_RETURN_DATUM(row(fcinfo, row_values.values(), row_values.nulls()));
 }
 
 PG_FUNCTION_INFO_V1(strata_horizon);

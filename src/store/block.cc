@@ -109,6 +109,7 @@ BlockCache::Content BlockCache::get(std::uint64_t file_id, const ReadableFile& f
     return found->second->content;
   }
   auto content = std::make_shared<const std::string>(read_block(file, name, block, decoder_));
+  count_block(block.size);
   by_use_.push_front({.id = id, .content = content});
   by_id_[id] = by_use_.begin();
   used_ += content->size() + kCacheOverhead;

@@ -10,6 +10,7 @@
 
 #include "store/coding.h"
 #include "store/env.h"
+#include "store/store.h"
 
 struct ZSTD_CCtx_s;
 struct ZSTD_DCtx_s;
@@ -79,6 +80,21 @@ class BlockCache {
   [[nodiscard]] BlockDecoder& decoder() { return decoder_; }
   void clear();
 
+  // What is done with the files of this cache.
+  [[nodiscard]] const ReadCounters& counters() const { return counters_; }
+  void count_block(std::size_t bytes) {
+    ++counters_.blocks;
+    counters_.bytes += bytes;
+  }
+  // A search in the index of a file whose last search came at `mark`, which is updated.
+  void count_lookup(std::uint64_t& mark) {
+    ++counters_.lookups;
+    if (mark == mark_) return;
+    mark = mark_;
+    ++counters_.layers;
+  }
+  void mark_layers() { ++mark_; }
+
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
 
@@ -104,6 +120,8 @@ class BlockCache {
   std::list<Cached> by_use_;  // used last in front
   std::unordered_map<Id, std::list<Cached>::iterator, Hash> by_id_;
   BlockDecoder decoder_;
+  ReadCounters counters_;
+  std::uint64_t mark_ = 1;
 };
 
 // Reads a block and decodes it, past any cache.

@@ -39,6 +39,9 @@ enum class KeyKind : std::uint8_t {
   kTablespace = 11,
 };
 
+// As users see it, for example "page"; null for a number that is no kind.
+[[nodiscard]] const char* name_of(KeyKind kind);
+
 // Orders by kind, tablespace, database, relation, fork, block. Trivially copyable, lives in shared memory.
 struct Key {
   KeyKind kind = KeyKind::kPage;

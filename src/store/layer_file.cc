@@ -20,8 +20,12 @@ LayerFile::LayerFile(Env& env, const std::string& path, const Layer& expected, B
       layer_.info.last_key != expected.info.last_key || bytes != expected.info.bytes) {
     throw_corrupt(path, bytes - kLayerFooterBytes, "the layer is not the one that the manifest names");
   }
+  cache.count_block(kLayerHeaderBytes);
+  cache.count_block(kLayerFooterBytes);
+  cache.count_block(ends.top.size);
   top_ = decode_top_index(read_block(*file_, path, ends.top, cache.decoder()), path, ends.top.offset);
   if (ends.filter.size != 0) {
+    cache.count_block(ends.filter.size);
     filter_ = read_block(*file_, path, ends.filter, cache.decoder());
     if (!is_filter(filter_)) throw_corrupt(path, ends.filter.offset, "the filter has a wrong size");
   }

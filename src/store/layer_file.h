@@ -22,6 +22,7 @@ class LayerFile {
   [[nodiscard]] const std::vector<TopEntry>& top() const { return top_; }
   // False: certainly no version of the key with this hash_key() is in here.
   [[nodiscard]] bool may_contain(std::uint64_t key_hash) const;
+  void count_lookup() const { cache_.count_lookup(lookup_mark_); }
 
   // The content of a block of it.
   [[nodiscard]] BlockCache::Content block(BlockHandle handle) const;
@@ -38,6 +39,7 @@ class LayerFile {
   Layer layer_;
   std::vector<TopEntry> top_;
   std::string filter_;  // empty: none
+  mutable std::uint64_t lookup_mark_ = 0;
 };
 
 // A position in a layer. Borrows the file.

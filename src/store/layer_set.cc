@@ -107,6 +107,7 @@ void LayerSet::find(const Key& key, Lsn at, Lsn floor, Walk walk, std::vector<La
     if (i == run.members().size() || key < run.members()[i].layer.info.first_key) continue;
     const LayerFile& file = open(run.members()[i]);
     if (!file.may_contain(hash)) continue;
+    file.count_lookup();
     LayerCursor cursor(file);
     const std::size_t before = out.size();
     for (cursor.seek(encoded, at); cursor.valid() && cursor.entry().key == encoded; cursor.next()) {

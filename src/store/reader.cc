@@ -146,6 +146,9 @@ std::vector<LayerInfo> Reader::layers() {
   return impl_->run([&] { return impl_->current_set()->layers(); });
 }
 
+const ReadCounters& Reader::counters() const { return impl_->cache.counters(); }
+void Reader::mark_layers() { impl_->cache.mark_layers(); }
+
 Chain Reader::chain(const Key& key, Lsn at, Lsn floor) {
   return std::move(impl_->run([&] { return impl_->read({&key, 1}, at, floor, Walk::kToBase); }).front());
 }

@@ -47,6 +47,14 @@ struct StoreOptions {
   std::uint64_t max_layer_bytes = std::uint64_t{1} << 30;  // of a baseline's image layers
 };
 
+// What a Writer has written since it was made, manifests left out; ever rising.
+struct WriteCounters {
+  std::uint64_t flushes = 0;      // layers of level 0
+  std::uint64_t flush_bytes = 0;  // of them
+  std::uint64_t merges = 0;       // taken over from a Compactor
+  std::uint64_t merge_bytes = 0;  // of the layers that they made
+};
+
 // One per store directory at a time. Not thread-safe.
 class Writer {
  public:
@@ -94,6 +102,7 @@ class Writer {
   bool serve_compactor();
 
   [[nodiscard]] std::vector<LayerInfo> layers() const;
+  [[nodiscard]] const WriteCounters& counters() const;
 
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -106,6 +115,14 @@ class Writer {
 // The versions of one key that rebuild its state at an LSN: chain[0] is the base unless none was found, then the newer
 // ones, oldest first.
 using Chain = std::vector<Version>;
+
+// What a Reader has done with layers since it was made; ever rising.
+struct ReadCounters {
+  std::uint64_t lookups = 0;  // layers whose index was searched, once for each key
+  std::uint64_t layers = 0;   // the same, each layer once between two calls of Reader::mark_layers()
+  std::uint64_t blocks = 0;   // read from files, not found in the cache; header and footer are one each
+  std::uint64_t bytes = 0;    // of them, as stored
+};
 
 struct ReaderOptions {
   // Decoded blocks that are kept. What stands at the ends of open layers (top index, filter) comes on top of it.
@@ -124,6 +141,18 @@ class Reader {
   [[nodiscard]] Horizon horizon();
   [[nodiscard]] StoreIdentity identity();
   [[nodiscard]] std::vector<LayerInfo> layers();
+
+  [[nodiscard]] const ReadCounters& counters() const;
+  // From here on every layer counts as not yet looked into.
+  void mark_layers();
+
+  // How much it takes to rebuild a page: chains of page versions that are picked at random, each version in delta
+  // layers being as likely as any other; `samples` at most. No value is read.
+  struct ChainLength {
+    std::uint32_t versions = 0;  // to be applied to the base
+    std::uint64_t bytes = 0;     // of their values
+  };
+  [[nodiscard]] std::vector<ChainLength> sample_chains(std::size_t samples, std::uint64_t seed);
 
   // The chain of `key` at `at` (inclusive: version LSNs <= at), not looking at versions with LSN <= floor. Empty when
   // there is no version in (floor, at]. Without a base, all versions in the range (the caller knows what precedes

@@ -58,6 +58,16 @@ struct Writer::Impl {
     return bytes <= shared.arena(active).free_bytes();
   }
 
+  // Names flushed layers, of which there is at most one.
+  void apply_flush(ManifestEdit edit) {
+    const std::vector<Layer> added = edit.added;
+    catalog.apply(std::move(edit));
+    for (const Layer& layer : added) {
+      ++counters.flushes;
+      counters.flush_bytes += layer.info.bytes;
+    }
+  }
+
   void switch_arena(Lsn above);
   void flush();
   void put_past_memtable(std::span<const Entry> entries, Lsn end);
@@ -77,6 +87,7 @@ struct Writer::Impl {
   Lsn boundary = kInvalidLsn;  // everything up to it was put: the end of the record before that one
   std::uint32_t sequence = 0;  // of the next version with LSN last_end
   std::unique_ptr<BaselineWriter> baseline;
+  WriteCounters counters;
 };
 
 // Goes on in the other arena with what has an LSN above `above`. REQUIRES: the layers have the rest, and no reader may
@@ -116,7 +127,7 @@ void Writer::Impl::flush() {
       }
     }));
   }
-  catalog.apply(std::move(edit));
+  apply_flush(std::move(edit));
   if (!lsns.empty()) switch_arena(upto);
   catalog.collect_garbage();
 }
@@ -140,7 +151,7 @@ void Writer::Impl::put_past_memtable(std::span<const Entry> entries, Lsn end) {
   edit.added.push_back(write_layer(env, catalog, {.begin = end, .end = end + 1}, options, [&](LayerWriter& layer) {
     for (const SequencedEntry& one : all) layer.add(one.entry, one.sequence);
   }));
-  catalog.apply(std::move(edit));
+  apply_flush(std::move(edit));
   shared.set_visible_lsn(end);
   switch_arena(end);
 }
@@ -168,7 +179,12 @@ bool Writer::Impl::apply_merge() {
                       std::none_of(edit.removed.begin(), edit.removed.end(),
                                    [&](std::uint64_t number) { return layers.contains(number); });
     env.reached("merge-apply");
-    if (!done) catalog.apply(std::move(edit));
+    if (!done) {
+      const std::vector<Layer> added = edit.added;
+      catalog.apply(std::move(edit));
+      ++counters.merges;
+      for (const Layer& layer : added) counters.merge_bytes += layer.info.bytes;
+    }
     env.reached("merge-applied");
   } catch (const StoreError& error) {
     refuse_merge();
@@ -206,6 +222,8 @@ std::vector<LayerInfo> Writer::layers() const {
   for (const auto& [number, layer] : impl_->catalog.state().layers) result.push_back(layer.info);
   return result;
 }
+
+const WriteCounters& Writer::counters() const { return impl_->counters; }
 
 void Writer::put(std::span<const Entry> entries, Lsn end) {
   Impl& impl = *impl_;

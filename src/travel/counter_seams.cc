@@ -15,6 +15,7 @@ extern "C" {
 #include "pg/guard.h"
 #include "pg/shared_state.h"
 #include "travel/history.h"
+#include "travel/read_meter.h"
 #include "travel/resolve.h"
 #include "travel/session.h"
 
@@ -108,6 +109,7 @@ Counters counters_at(XLogRecPtr at) {
   counters.next_xid = U64FromFullTransactionId(next_xid_at(at));
   Reader& reader = pg::store_reader();
   pg::guarded([&] {
+    const ReadMeter meter(reader, KeyKind::kCheckpoint);
     const CheckPoint checkpoint = checkpoint_at(reader, at);
     counters.oldest_xid = checkpoint.oldestXid;
     counters.oldest_multixact = checkpoint.oldestMulti;

@@ -12,6 +12,7 @@
 #include "pg/shared_state.h"
 #include "redo/redo.h"
 #include "store/store.h"
+#include "travel/read_meter.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -165,12 +166,14 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
   return chains;
 }
 
-// Runs `read` with this process's reader. What ingest has seen may shrink once: when its worker starts again and reads
-// WAL anew that was not in layer files. A moment beyond that must not be answered from less than all of its history.
+// Runs `read` with this process's reader, and counts it as a reading of `kind`. What ingest has seen may shrink once:
+// when its worker starts again and reads WAL anew that was not in layer files. A moment beyond that must not be
+// answered from less than all of its history.
 template <typename Read>
-void read_history(XLogRecPtr at, Read&& read) {
+void read_history(KeyKind kind, XLogRecPtr at, Read&& read) {
   Reader& reader = pg::store_reader();
   pg::guarded([&] {
+    const ReadMeter meter(reader, kind);
     const std::uint64_t epoch = pg::shared_store->epoch();
     if (pg::shared_store->visible_lsn() >= at) read(reader);
     if (pg::shared_store->visible_lsn() < at || pg::shared_store->epoch() != epoch) {
@@ -185,14 +188,14 @@ void read_history(XLogRecPtr at, Read&& read) {
 BlockNumber nblocks_at(const RelFileLocator& locator, ForkNumber fork, XLogRecPtr at) {
   if (fork == FSM_FORKNUM) return InvalidBlockNumber;
   BlockNumber blocks = InvalidBlockNumber;
-  read_history(at, [&](Reader& reader) { blocks = fork_blocks(reader, locator, fork, at); });
+  read_history(KeyKind::kRelationSize, at, [&](Reader& reader) { blocks = fork_blocks(reader, locator, fork, at); });
   return blocks;
 }
 
 void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, int count, XLogRecPtr at,
                    char** pages) {
   const bool checksums = DataChecksumsEnabled();
-  read_history(at, [&](Reader& reader) {
+  read_history(KeyKind::kPage, at, [&](Reader& reader) {
     const std::vector<Chain> chains = block_chains(reader, locator, fork, first, count, at);
     for (int i = 0; i < count; i++) {
       const BlockNumber block = first + static_cast<BlockNumber>(i);
@@ -211,7 +214,7 @@ void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
 
 bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at) {
   bool through_wal = false;
-  read_history(at, [&](Reader& reader) {
+  read_history(KeyKind::kDatabase, at, [&](Reader& reader) {
     for (int depth = 0; depth < kMaxCopies; depth++) {
       const DatabaseState state = database_state(reader, tablespace, database, at);
       through_wal = state.since != InvalidXLogRecPtr && !state.copied;
@@ -227,7 +230,7 @@ bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at) {
 
 void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page) {
   const Key key{KeyKind::kCommitLog, 0, 0, 0, 0, pageno};
-  read_history(at, [&](Reader& reader) {
+  read_history(KeyKind::kCommitLog, at, [&](Reader& reader) {
     const Chain chain = reader.chain(key, at);
     pg::caught([&] { redo::rebuild_commit_log_page(key, chain, page); });
   });
@@ -246,7 +249,7 @@ std::optional<Version> relation_map_version(Reader& reader, Oid tablespace, Oid 
 
 bool database_has_files_at(Oid tablespace, Oid database, XLogRecPtr at) {
   bool found = false;
-  read_history(at, [&](Reader& reader) {
+  read_history(KeyKind::kRelationMap, at, [&](Reader& reader) {
     found = relation_map_version(reader, tablespace, database, at).has_value();
   });
   return found;
@@ -254,7 +257,7 @@ bool database_has_files_at(Oid tablespace, Oid database, XLogRecPtr at) {
 
 bool read_relation_map_at(Oid tablespace, Oid database, XLogRecPtr at, void* map, Size size) {
   bool found = false;
-  read_history(at, [&](Reader& reader) {
+  read_history(KeyKind::kRelationMap, at, [&](Reader& reader) {
     const auto version = relation_map_version(reader, tablespace, database, at);
     if (!version) return;
     if (version->value.size() != size)
@@ -303,7 +306,7 @@ std::set<std::pair<Oid, Oid>> directories(Reader& reader, Oid tablespace, Oid da
 
 int64 directory_bytes_at(Oid tablespace, Oid database, XLogRecPtr at) {
   std::uint64_t blocks = 0;
-  read_history(at, [&](Reader& reader) {
+  read_history(KeyKind::kRelationSize, at, [&](Reader& reader) {
     for (const auto& [directory_tablespace, directory_database] : directories(reader, tablespace, database, at)) {
       std::map<std::pair<Oid, int>, std::uint64_t> forks;
       add_directory(reader, directory_tablespace, directory_database, at, forks, 0);
@@ -315,7 +318,7 @@ int64 directory_bytes_at(Oid tablespace, Oid database, XLogRecPtr at) {
 
 bool read_multixact_at(uint32 multi, XLogRecPtr at, char** members, Size* size) {
   bool found = false;
-  read_history(at, [&](Reader& reader) {
+  read_history(KeyKind::kMultiXact, at, [&](Reader& reader) {
     const auto version = reader.newest(Key{KeyKind::kMultiXact, 0, 0, 0, 0, multi}, at);
     if (!version) return;
     found = true;
@@ -330,6 +333,7 @@ char* tablespace_location_at(Oid tablespace, XLogRecPtr at) {
   Reader& reader = pg::store_reader();
   char* location = nullptr;
   pg::guarded([&] {
+    const ReadMeter meter(reader, KeyKind::kTablespace);
     const auto version = reader.newest(Key{KeyKind::kTablespace, tablespace, 0, 0, 0, 0}, at);
     if (!version) return;
     const std::string& path = version->value;
@@ -340,7 +344,7 @@ char* tablespace_location_at(Oid tablespace, XLogRecPtr at) {
 
 FullTransactionId next_xid_at(XLogRecPtr at) {
   std::uint64_t next = 0;
-  read_history(at, [&](Reader& reader) {
+  read_history(KeyKind::kNextXid, at, [&](Reader& reader) {
     const auto version = reader.newest(Key{KeyKind::kNextXid, 0, 0, 0, 0, 0}, at);
     if (!version || version->value.size() != sizeof(next)) {
       throw StoreError(ErrorKind::kCorrupt, "the store does not know the next transaction id");

@@ -6,7 +6,9 @@
 #include "pg/lsn_format.h"
 #include "pg/guard.h"
 #include "pg/shared_state.h"
+#include "pg/wait_events.h"
 #include "store/store.h"
+#include "travel/read_meter.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -14,6 +16,7 @@ extern "C" {
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 }
 
 namespace strata::travel {
@@ -43,6 +46,7 @@ std::optional<XLogRecPtr> first_end_after(TimestampTz time) {
   bool found = false;
   XLogRecPtr lsn = InvalidXLogRecPtr;
   pg::guarded([&] {
+    const ReadMeter meter(reader, KeyKind::kTimeMark);
     const auto mark = reader.first_in(first, last, kMaxLsn);
     if (!mark) return;
     if (mark->second.value.size() != sizeof(lsn)) throw StoreError(ErrorKind::kCorrupt, "a time mark has a wrong size");
@@ -107,7 +111,9 @@ void wait_for_commits_under_way() {
   VirtualTransactionId* commits = GetVirtualXIDsDelayingChkpt(&count, DELAY_CHKPT_START);
   while (count > 0 && HaveVirtualXIDsDelayingChkpt(commits, count, DELAY_CHKPT_START)) {
     CHECK_FOR_INTERRUPTS();
+    pgstat_report_wait_start(pg::wait_event(pg::Wait::kCommitsUnderWay));
     pg_usleep(1000);
+    pgstat_report_wait_end();
   }
   pfree(commits);
 }
@@ -146,6 +152,7 @@ TimestampTz last_commit_at(XLogRecPtr lsn) {
   TimestampTz time = 0;
   Reader& reader = pg::store_reader();
   pg::guarded([&] {
+    const ReadMeter meter(reader, KeyKind::kTimeMark);
     const Lsn visible = pg::shared_store->visible_lsn();
     std::uint64_t low = 0;
     std::uint64_t high = ~std::uint64_t{0};

@@ -13,6 +13,7 @@ extern "C" {
 #include "storage/fd.h"
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 }
 
 #include <fcntl.h>
@@ -52,7 +53,9 @@ constexpr std::size_t kReadBytes = 32 * BLCKSZ;
 // A file that may be gone already. Reads as empty then.
 class InputFile {
  public:
-  explicit InputFile(const std::string& path) : path_(path), descriptor_(BasicOpenFile(path.c_str(), O_RDONLY)) {
+  explicit InputFile(const std::string& path) : path_(path) {
+    pg::caught([&] { event_ = pg::wait_event(pg::Wait::kBaselineRead); });
+    descriptor_ = BasicOpenFile(path.c_str(), O_RDONLY);
     if (descriptor_ < 0 && errno != ENOENT) fail("could not open file");
   }
   ~InputFile() {
@@ -65,7 +68,9 @@ class InputFile {
   std::size_t read(std::span<std::byte> out) {
     std::size_t done = 0;
     while (descriptor_ >= 0 && done < out.size()) {
+      pgstat_report_wait_start(event_);
       const ssize_t got = ::read(descriptor_, out.data() + done, out.size() - done);
+      pgstat_report_wait_end();
       if (got == 0) break;
       if (got > 0) {
         done += static_cast<std::size_t>(got);
@@ -83,7 +88,8 @@ class InputFile {
   }
 
   std::string path_;
-  int descriptor_;
+  uint32 event_ = 0;
+  int descriptor_ = -1;
 };
 
 CheckPoint last_checkpoint() {
@@ -258,7 +264,7 @@ class Copier {
     if (bytes_total_ <= kUnlimitedBytes) return;
     const auto due = started_ + std::chrono::milliseconds(bytes_done_ * 1000 / kBytesPerSecond);
     const auto ahead = std::chrono::duration_cast<std::chrono::milliseconds>(due - Clock::now()).count();
-    if (ahead > kMinNap) nap(ahead);
+    if (ahead > kMinNap) nap(ahead, pg::Wait::kBaselinePace);
   }
 
   void report_progress() {

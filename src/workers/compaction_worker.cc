@@ -18,6 +18,7 @@ PGDLLEXPORT void strata_compaction_main(Datum argument);
 #include <new>
 #include <string>
 
+#include "pg/activity.h"
 #include "pg/guard.h"
 #include "pg/pg_env.h"
 #include "pg/shared_state.h"
@@ -44,11 +45,17 @@ std::unique_ptr<Compactor> compactor;
 // While file descriptors and shared memory still work.
 void close_compactor(int, Datum) { compactor.reset(); }
 
-bool may_run() {
+// What a process waits for after it has done what it can, and for how long.
+struct Pause {
+  long milliseconds;
+  pg::Wait wait;
+};
+
+bool history_runs() {
   SpinLockAcquire(&pg::shared_state->mutex);
   const pg::HistoryState state = pg::shared_state->state;
   SpinLockRelease(&pg::shared_state->mutex);
-  return compaction_enabled && state == pg::HistoryState::kRunning;
+  return state == pg::HistoryState::kRunning;
 }
 
 void open_compactor() {
@@ -70,11 +77,12 @@ void log_merge(const MergeResult& merge, long milliseconds) {
                            static_cast<unsigned long long>(merge.chains.unknown))));
 }
 
-// Does what there is to do, and returns for how long to wait.
-long compact() {
-  if (!may_run()) {
+// Does what there is to do.
+Pause compact() {
+  if (!compaction_enabled || !history_runs()) {
     compactor.reset();
-    return kNapWithoutWork;
+    pg::report_compaction(compaction_enabled ? pg::CompactionState::kWaiting : pg::CompactionState::kOff);
+    return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
   }
   // A reload tries again what was given up.
   static unsigned reloads = 0;
@@ -84,14 +92,23 @@ long compact() {
     reloads = configuration_reloads();
   }
   const TimestampTz started = GetCurrentTimestamp();
+  pg::report_compaction(pg::CompactionState::kMerging);
   const std::optional<MergeResult> merge = compactor->merge();
-  if (merge) log_merge(*merge, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
-  if (!compactor->waits_for_writer()) return kNapWithoutWork;
+  if (merge) {
+    log_merge(*merge, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
+    pg::forget_compaction_error();
+  }
+  if (!compactor->waits_for_writer()) {
+    pg::report_compaction(pg::CompactionState::kIdle);
+    return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
+  }
+  pg::report_compaction(pg::CompactionState::kHandover);
   pg::wake_ingest();
-  return kNapForWriter;
+  return {.milliseconds = kNapForWriter, .wait = pg::Wait::kCompactionHandover};
 }
 
 void warn(const std::string& error, bool passes) {
+  pg::report_compaction_error(error.c_str());
   static TimestampTz last_warning = 0;
   const TimestampTz now = GetCurrentTimestamp();
   if (passes && !TimestampDifferenceExceeds(last_warning, now, kMillisecondsBetweenWarnings)) return;
@@ -103,7 +120,7 @@ void warn(const std::string& error, bool passes) {
               : errhint("These layers stay as they are, history goes on. A reload of the configuration tries again.")));
 }
 
-long try_to_compact() {
+Pause try_to_compact() {
   try {
     return compact();
   } catch (const StoreError& error) {
@@ -114,14 +131,17 @@ long try_to_compact() {
   } catch (const std::bad_alloc&) {
     warn("out of memory", true);
   }
-  return kNapAfterTrouble;
+  return {.milliseconds = kNapAfterTrouble, .wait = pg::Wait::kCompactionRetry};
 }
 
 void run() {
   before_shmem_exit(close_compactor, 0);
   errno = 0;
   if (nice(kNiceness) == -1 && errno != 0) ereport(LOG, (errmsg("could not lower the priority of a process: %m")));
-  for (;;) nap(try_to_compact());
+  for (;;) {
+    const Pause pause = try_to_compact();
+    nap(pause.milliseconds, pause.wait);
+  }
 }
 
 }  // namespace
@@ -139,6 +159,6 @@ void register_compaction_worker() { register_worker("strata compaction", "strata
 }  // namespace strata::workers
 
 void strata_compaction_main(Datum) {
-  strata::workers::start_process("StrataCompactionMain");
+  strata::workers::start_process();
   strata::pg::guarded([] { strata::workers::run(); });
 }

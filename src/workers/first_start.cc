@@ -8,12 +8,12 @@ extern "C" {
 #include "storage/latch.h"
 #include "storage/spin.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 }
 
 #include <unistd.h>
 
 #include "pg/shared_state.h"
+#include "pg/wait_events.h"
 
 namespace strata::workers {
 
@@ -37,7 +37,7 @@ void wait_for_first_history(Port* port, int status) {
   if (previous_hook != nullptr) previous_hook(port, status);
   if (status != STATUS_OK) return;
   while (history_may_begin_soon()) {
-    WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kNap, WAIT_EVENT_PG_SLEEP);
+    WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kNap, pg::wait_event(pg::Wait::kFirstStart));
     CHECK_FOR_INTERRUPTS();
   }
 }

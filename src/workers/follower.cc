@@ -9,9 +9,11 @@ extern "C" {
 #include <algorithm>
 #include <cstdio>
 
+#include "pg/activity.h"
 #include "pg/guard.h"
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
+#include "pg/statistics.h"
 #include "workers/process.h"
 #include "workers/slot.h"
 #include "workers/trouble.h"
@@ -63,7 +65,9 @@ Follower::Follower(Writer& writer, Reader& reader)
       wal_(open_wal(&page_reader_)),
       position_(writer.flushed_lsn()),
       published_(writer.flushed_lsn()),
-      kept_from_(kInvalidLsn) {
+      kept_from_(kInvalidLsn),
+      counted_(writer.flushed_lsn()),
+      counted_writes_(writer.counters()) {
   XLogBeginRead(wal_.get(), position_);
 }
 
@@ -83,7 +87,9 @@ void Follower::run() {
     }
     publish();
     persist([&] { writer_.serve_compactor(); });
-    nap(idle);
+    count();
+    pg::report_end_of_wal();
+    nap(idle, pg::Wait::kIngestWal);
     idle = std::min(2 * idle, kLongestNap);
   }
 }
@@ -113,7 +119,7 @@ bool Follower::read_record() {
   if (++failed_reads_ >= kMaxFailedReads) {
     throw ingest::HistoryEnds("could not read WAL at " + at_lsn(position_) + ": " + reason, ingest::kBeginAnewHint);
   }
-  nap(kNapAfterFailedRead);
+  nap(kNapAfterFailedRead, pg::Wait::kIngestWalRetry);
   return false;
 }
 
@@ -150,8 +156,23 @@ void Follower::publish() {
   }
 }
 
+void Follower::count() {
+  const WriteCounters& writes = writer_.counters();
+  if (published_ == counted_ && writes.merges == counted_writes_.merges) return;
+  pg::caught([&] {
+    pg::count_write({.wal_bytes = published_ - counted_,
+                     .flushes = writes.flushes - counted_writes_.flushes,
+                     .flush_bytes = writes.flush_bytes - counted_writes_.flush_bytes,
+                     .merges = writes.merges - counted_writes_.merges,
+                     .merge_bytes = writes.merge_bytes - counted_writes_.merge_bytes});
+  });
+  counted_ = published_;
+  counted_writes_ = writes;
+}
+
 void Follower::let_go_of_flushed_wal() {
   if (writer_.flushed_lsn() == kept_from_) return;
+  count();
   persist([&] { advance_slot(writer_.flushed_lsn()); });
   kept_from_ = writer_.flushed_lsn();
 }
@@ -170,7 +191,7 @@ void Follower::persist(const std::function<void()>& f) {
       if (!passes_by_itself(error)) throw;
       report_trouble(error.what());
     }
-    nap(kNapAfterTrouble);
+    nap(kNapAfterTrouble, pg::Wait::kIngestRetry);
   }
 }
 

@@ -36,6 +36,8 @@ class Follower {
   void ingest_record();
   void publish();
   void let_go_of_flushed_wal();
+  // Tells the statistics what has been ingested and written since it last did.
+  void count();
   // Calls f until it does not fail for reasons that pass by themselves.
   void persist(const std::function<void()>& f);
 
@@ -46,6 +48,8 @@ class Follower {
   Lsn position_;   // where the next record begins
   Lsn published_;  // up to where sessions see
   Lsn kept_from_;  // what the slot was last set to
+  Lsn counted_;    // up to where the statistics know
+  WriteCounters counted_writes_;
   int unpublished_records_ = 0;
   int failed_reads_ = 0;
 };

@@ -171,10 +171,10 @@ void run() {
     const Outcome outcome = try_to_keep_history();
     release_slot();
     if (outcome == Outcome::kTrouble) {
-      nap(kNapAfterTrouble);
+      nap(kNapAfterTrouble, pg::Wait::kIngestRetry);
     } else {
       // What a human does about it ends with a reload or a restart.
-      while (configuration_reloads() == reloads) nap(kNapWhileStopped);
+      while (configuration_reloads() == reloads) nap(kNapWhileStopped, pg::Wait::kIngestStopped);
     }
   }
 }
@@ -186,7 +186,7 @@ void register_ingest_worker() { register_worker("strata ingest", "strata_ingest_
 }  // namespace strata::workers
 
 void strata_ingest_main(Datum) {
-  strata::workers::start_process("StrataIngestMain");
+  strata::workers::start_process();
   strata::workers::appear_in_shared_state();
   strata::pg::guarded([] { strata::workers::run(); });
 }

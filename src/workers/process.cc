@@ -30,18 +30,10 @@ namespace {
 constexpr int kRestartSeconds = 2;
 
 unsigned reloads = 0;
-const char* wait_event_name = nullptr;
-
-uint32 wait_event() {
-  static uint32 event = 0;
-  if (event == 0) event = WaitEventExtensionNew(wait_event_name);
-  return event;
-}
 
 }  // namespace
 
-void start_process(const char* name_of_naps) {
-  wait_event_name = name_of_naps;
+void start_process() {
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   pqsignal(SIGTERM, die);
   pqsignal(SIGUSR1, procsignal_sigusr1_handler);
@@ -82,10 +74,10 @@ void handle_interrupts() {
 
 unsigned configuration_reloads() { return reloads; }
 
-void nap(long milliseconds) {
+void nap(long milliseconds, pg::Wait wait) {
   handle_interrupts();
   pg::caught([&] {
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, wait_event());
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, pg::wait_event(wait));
     ResetLatch(MyLatch);
   });
   handle_interrupts();

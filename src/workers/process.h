@@ -1,11 +1,13 @@
 // What a worker needs as a process of the server: signals, sleeping, cleaning up after errors.
 #pragma once
 
+#include "pg/wait_events.h"
+
 namespace strata::workers {
 
 // Installs signal handlers, then unblocks signals; gives the process the memory context and the resource owner in
-// which it works. Its naps show as `wait_event_name`, which must live on. REQUIRES: called once, first.
-void start_process(const char* wait_event_name);
+// which it works. REQUIRES: called once, first.
+void start_process();
 
 // Registers a worker that starts with the server and again whenever it ends. `main` is an exported function.
 // REQUIRES: called from _PG_init while the postmaster preloads libraries.
@@ -17,8 +19,8 @@ void handle_interrupts();
 // How often the configuration was read again.
 unsigned configuration_reloads();
 
-// Sleeps until the timeout is over or the latch is set, then handles interrupts.
-void nap(long milliseconds);
+// Sleeps until the timeout is over or the latch is set, then handles interrupts. It shows as `wait`.
+void nap(long milliseconds, pg::Wait wait);
 
 // Releases what an ERROR left behind. REQUIRES: the error has been caught.
 void clean_up_after_error();

@@ -1,0 +1,44 @@
+// What the workers are doing beside the state of history, for strata.status().
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+}
+
+#include <cstddef>
+
+namespace strata::pg {
+
+enum class CompactionState : int {
+  kStarting = 0,  // the worker has not come so far yet
+  kOff = 1,       // strata.compaction is off
+  kWaiting = 2,   // history has to run first
+  kIdle = 3,      // nothing to merge
+  kMerging = 4,
+  kHandover = 5,  // a merge is done, and ingest has to take it over
+  kRetrying = 6,  // a merge failed
+};
+
+struct CompactionActivity {
+  CompactionState state = CompactionState::kStarting;
+  char error[1024] = {};  // of the merge that failed last; empty when there was none since compaction went well
+  TimestampTz error_time = 0;
+};
+
+std::size_t activity_bytes();
+void attach_activity(void* memory, bool initialize);
+
+// The compaction worker's.
+void report_compaction(CompactionState state);
+void report_compaction_error(const char* error);
+void forget_compaction_error();
+[[nodiscard]] CompactionActivity compaction_activity();
+
+// Ingest has read all WAL there was. Only ingest calls it.
+void report_end_of_wal();
+// When it last had; 0: not since the server's start.
+[[nodiscard]] TimestampTz last_end_of_wal();
+
+}  // namespace strata::pg

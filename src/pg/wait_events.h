@@ -1,0 +1,31 @@
+// What processes of strata wait for, as pg_stat_activity shows it (wait_event_type Extension).
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+}
+
+namespace strata::pg {
+
+enum class Wait : int {
+  kLayerRead,           // StrataLayerRead: a read from a file of the store
+  kLayerWrite,          // StrataLayerWrite
+  kLayerSync,           // StrataLayerSync: fsync of a file or of the directory
+  kIngestProgress,      // StrataIngestProgress: a session waits until ingest has seen an LSN
+  kCommitsUnderWay,     // StrataCommitsUnderWay: a session waits for commits that have taken their timestamp
+  kFirstStart,          // StrataFirstStart: a connection waits for the baseline of a small cluster
+  kIngestWal,           // StrataIngestWal: ingest has read all WAL that is flushed
+  kIngestWalRetry,      // StrataIngestWalRetry: WAL could not be read, and is read again
+  kIngestRetry,         // StrataIngestRetry: the disk is full or failing; ingest tries again
+  kIngestStopped,       // StrataIngestStopped: history has stopped, until the configuration is reloaded
+  kBaselinePace,        // StrataBaselinePace: the baseline keeps to its pace
+  kBaselineRead,        // StrataBaselineRead: a read from a file of the cluster
+  kCompactionIdle,      // StrataCompactionIdle: there is nothing to merge
+  kCompactionHandover,  // StrataCompactionHandover: ingest has to take over a merge
+  kCompactionRetry,     // StrataCompactionRetry: a merge failed; compaction tries again
+};
+
+// For WaitLatch() and its like. The first call in a process for each event may raise an ERROR.
+uint32 wait_event(Wait wait);
+
+}  // namespace strata::pg

@@ -1,0 +1,34 @@
+#include "store/key.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+const char* name_of(KeyKind kind) {
+  switch (kind) {
+    case KeyKind::kPage:
+      return "page";
+    case KeyKind::kRelationSize:
+      return "relation size";
+    case KeyKind::kRelationReset:
+      return "relation reset";
+    case KeyKind::kDatabase:
+      return "database";
+    case KeyKind::kCommitLog:
+      return "commit log";
+    case KeyKind::kMultiXact:
+      return "multixact";
+    case KeyKind::kRelationMap:
+      return "relation map";
+    case KeyKind::kCheckpoint:
+      return "checkpoint";
+    case KeyKind::kNextXid:
+      return "next xid";
+    case KeyKind::kTimeMark:
+      return "time mark";
+    case KeyKind::kTablespace:
+      return "tablespace";
+  }
+  return nullptr;
+}
+
+}  // namespace strata
