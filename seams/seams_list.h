@@ -39,6 +39,7 @@ SEAM(int, BufTableLookup, (BufferTag * tagPtr, uint32 hashcode), (tagPtr, hashco
 /* Visibility. */
 SEAM(Snapshot, GetSnapshotData, (Snapshot snapshot), (snapshot))
 SEAM(bool, TransactionIdIsInProgress, (TransactionId xid), (xid))
+SEAM(bool, XidInMVCCSnapshot, (TransactionId xid, Snapshot snapshot), (xid, snapshot))
 SEAM(bool, ProcArrayInstallImportedXmin, (TransactionId xmin, VirtualTransactionId* sourcevxid), (xmin, sourcevxid))
 SEAM(bool, ProcArrayInstallRestoredXmin, (TransactionId xmin, PGPROC* proc), (xmin, proc))
 SEAM(bool, TransactionIdDidCommit, (TransactionId transactionId), (transactionId))

@@ -21,8 +21,8 @@ void RecordTranslator::translate_storage() {
       const auto* create = reinterpret_cast<const xl_smgr_create*>(data());
       if (create->forkNum == FSM_FORKNUM) return;
       const Key key = size_key(create->rlocator, create->forkNum);
-      // The file was new, whatever had that name before: a transaction that ended with a crash leaves its files behind, and
-      // one that was removed by hand is in no WAL.
+      // The file was new, whatever had that name before: a transaction that ended with a crash leaves its files behind,
+      // and one that was removed by hand is in no WAL.
       sizes_.set(key, 0);
       batch_.add_u32(key, 0);
       batch_.add_u32(reset_key(create->rlocator, create->forkNum), 0);

@@ -29,14 +29,21 @@ TransamVariablesData past_variables;
 // Multixacts that concurrent sessions have taken numbers for may be in WAL in any order.
 constexpr MultiXactId kOutOfOrder = 1024;
 
-CheckPoint checkpoint_at(Reader& reader, XLogRecPtr at) {
-  const auto version = reader.newest(Key{KeyKind::kCheckpoint, 0, 0, 0, 0, 0}, at);
+constexpr Key kCheckpointKey{KeyKind::kCheckpoint, 0, 0, 0, 0, 0};
+
+CheckPoint parse_checkpoint(const Version& version) {
   CheckPoint checkpoint;
-  if (!version || version->value.size() != sizeof(checkpoint)) {
-    throw StoreError(ErrorKind::kCorrupt, "the store knows no checkpoint");
+  if (version.value.size() != sizeof(checkpoint)) {
+    throw StoreError(ErrorKind::kCorrupt, "a checkpoint in the store has a wrong size");
   }
-  std::memcpy(&checkpoint, version->value.data(), sizeof(checkpoint));
+  std::memcpy(&checkpoint, version.value.data(), sizeof(checkpoint));
   return checkpoint;
+}
+
+CheckPoint checkpoint_at(Reader& reader, XLogRecPtr at) {
+  const auto version = reader.newest(kCheckpointKey, at);
+  if (!version) throw StoreError(ErrorKind::kCorrupt, "the store knows no checkpoint");
+  return parse_checkpoint(*version);
 }
 
 // MultiXactId 0 is invalid.
@@ -113,9 +120,25 @@ Counters counters_at(XLogRecPtr at) {
     const CheckPoint checkpoint = checkpoint_at(reader, at);
     counters.oldest_xid = checkpoint.oldestXid;
     counters.oldest_multixact = checkpoint.oldestMulti;
+    counters.oldest_active_xid = checkpoint.oldestActiveXid;
     counters.next_multixact = next_multixact(reader, checkpoint, at);
   });
   return counters;
+}
+
+TransactionId next_xid_at_last_start(XLogRecPtr at) {
+  TransactionId next = InvalidTransactionId;
+  Reader& reader = pg::store_reader();
+  pg::guarded([&] {
+    const ReadMeter meter(reader, KeyKind::kCheckpoint);
+    reader.history(kCheckpointKey, at, InvalidXLogRecPtr, [&](const Version& version) {
+      const CheckPoint checkpoint = parse_checkpoint(version);
+      if (TransactionIdIsValid(checkpoint.oldestActiveXid)) return true;
+      next = XidFromFullTransactionId(checkpoint.nextXid);
+      return false;
+    });
+  });
+  return next;
 }
 
 void show_counters_of_moment() { TransamVariables = &past_variables; }

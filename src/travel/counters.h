@@ -19,12 +19,18 @@ struct Counters {
   TransactionId oldest_xid = InvalidTransactionId;
   MultiXactId next_multixact = 0;
   MultiXactId oldest_multixact = 0;
+  // The oldest transaction that ran at the last checkpoint. None where that was made by a shutdown or after a crash.
+  TransactionId oldest_active_xid = InvalidTransactionId;
 
   friend bool operator==(const Counters&, const Counters&) = default;
 };
 
 // Reads the store. REQUIRES: ingest has reached `at`.
 Counters counters_at(XLogRecPtr at);
+
+// The next transaction when the server was last shut down, or had recovered from a crash, before `at`: then none ran
+// but prepared ones. InvalidTransactionId if history does not reach back so far. REQUIRES: as above.
+TransactionId next_xid_at_last_start(XLogRecPtr at);
 
 // Whose counters TransamVariables, a pointer of this process, shows: those of the session's moment, or the present's
 // even while it travels.

@@ -71,10 +71,11 @@ Oid database_tablespace_at(Oid database, XLogRecPtr at) {
                     errhint("Connect to a database that existed at that moment.")));
   }
   if (!database_has_files_at(tablespace, database, at)) {
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE),
-                    errmsg("database \"%s\" was being dropped then", get_database_name(database)),
-                    errdetail("At LSN %X/%X its files were gone, and DROP DATABASE had not committed.", LSN_FORMAT_ARGS(at)),
-                    errhint("Travel to an earlier moment, or connect to another database.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_DATABASE),
+             errmsg("database \"%s\" was being dropped then", get_database_name(database)),
+             errdetail("At LSN %X/%X its files were gone, and DROP DATABASE had not committed.", LSN_FORMAT_ARGS(at)),
+             errhint("Travel to an earlier moment, or connect to another database.")));
   }
   return tablespace;
 }

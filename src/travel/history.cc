@@ -249,9 +249,8 @@ std::optional<Version> relation_map_version(Reader& reader, Oid tablespace, Oid 
 
 bool database_has_files_at(Oid tablespace, Oid database, XLogRecPtr at) {
   bool found = false;
-  read_history(KeyKind::kRelationMap, at, [&](Reader& reader) {
-    found = relation_map_version(reader, tablespace, database, at).has_value();
-  });
+  read_history(KeyKind::kRelationMap, at,
+               [&](Reader& reader) { found = relation_map_version(reader, tablespace, database, at).has_value(); });
   return found;
 }
 

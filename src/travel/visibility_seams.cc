@@ -9,6 +9,7 @@ extern "C" {
 #include "seams.h"
 }
 
+#include "travel/crashes.h"
 #include "travel/history.h"
 #include "travel/session.h"
 #include "travel/transactions.h"
@@ -75,7 +76,13 @@ bool transaction_id_did_abort(TransactionId xid) {
 
 bool transaction_id_is_in_progress(TransactionId xid) {
   if (!TransactionIdIsNormal(xid) || !TransactionIdPrecedes(xid, current_next_xid())) return false;
-  return xid_status_at(xid, current_moment().lsn) == TRANSACTION_STATUS_IN_PROGRESS;
+  return xid_status_at(xid, current_moment().lsn) == TRANSACTION_STATUS_IN_PROGRESS && !ended_by_crash(xid);
+}
+
+// A snapshot of the moment lists no running transactions. To leave them to the commit log alone would give the same
+// rows, but PostgreSQL then marks them as aborted in the buffer, where others (pgrowlocks, pgstattuple) would see it.
+bool xid_in_mvcc_snapshot(TransactionId xid, Snapshot snapshot) {
+  return strata_real_XidInMVCCSnapshot(xid, snapshot) || transaction_id_is_in_progress(xid);
 }
 
 // Whatever had committed at the moment is on disk.
@@ -106,6 +113,7 @@ void install_visibility_seams(bool travel) {
   strata_seams.TransactionIdDidCommit = travel ? transaction_id_did_commit : nullptr;
   strata_seams.TransactionIdDidAbort = travel ? transaction_id_did_abort : nullptr;
   strata_seams.TransactionIdIsInProgress = travel ? transaction_id_is_in_progress : nullptr;
+  strata_seams.XidInMVCCSnapshot = travel ? xid_in_mvcc_snapshot : nullptr;
   strata_seams.TransactionIdGetCommitLSN = travel ? transaction_id_get_commit_lsn : nullptr;
   strata_seams.GetMultiXactIdMembers = travel ? get_multixact_id_members : nullptr;
   strata_seams.MultiXactIdIsRunning = travel ? multixact_id_is_running : nullptr;
