@@ -19,6 +19,7 @@ PGDLLEXPORT void _PG_init(void);
 #include "workers/compaction_worker.h"
 #include "workers/first_start.h"
 #include "workers/ingest_worker.h"
+#include "workers/retention.h"
 
 void _PG_init(void) {
   // A session that loads the library by itself (CREATE EXTENSION with strata_enabled = off) gets the SQL functions,
@@ -31,6 +32,7 @@ void _PG_init(void) {
   strata::travel::install_session_hooks();
   strata::sql::install_explain_option();
   strata::workers::define_compaction_settings();
+  strata::workers::define_retention_settings();
   strata::workers::register_ingest_worker();
   strata::workers::register_compaction_worker();
   strata::workers::install_first_start_hook();

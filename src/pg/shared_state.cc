@@ -21,6 +21,7 @@ extern "C" {
 #include <new>
 
 #include "travel/moment.h"
+#include "travel/standing.h"
 
 namespace strata::pg {
 
@@ -49,6 +50,7 @@ void request_shared_memory() {
   RequestAddinShmemSpace(CACHELINEALIGN(travel::moment_table_bytes()));
   RequestAddinShmemSpace(CACHELINEALIGN(activity_bytes()));
   RequestAddinShmemSpace(CACHELINEALIGN(statistics_bytes()));
+  RequestAddinShmemSpace(CACHELINEALIGN(travel::standing_table_bytes()));
 }
 
 void startup_shared_memory() {
@@ -64,6 +66,8 @@ void startup_shared_memory() {
     shared_state->ingest_proc = INVALID_PROC_NUMBER;
     ConditionVariableInit(&shared_state->progress);
     pg_atomic_init_u32(&shared_state->waiters, 0);
+    pg_atomic_init_u64(&shared_state->trimmed_lsn, kInvalidLsn);
+    pg_atomic_init_u64(&shared_state->flush_wanted, kInvalidLsn);
   }
 
   const std::size_t bytes = store_region_bytes();
@@ -82,6 +86,8 @@ void startup_shared_memory() {
   attach_activity(activity, !found);
   void* sums = ShmemInitStruct("strata statistics", statistics_bytes(), &found);
   attach_statistics(sums, !found);
+  void* places = ShmemInitStruct("strata standing", travel::standing_table_bytes(), &found);
+  travel::attach_standing_table(places, !found);
 
   LWLockRelease(AddinShmemInitLock);
 }
@@ -147,6 +153,17 @@ Reader& store_reader() {
     });
   }
   return *reader;
+}
+
+void raise_horizon(const Horizon& horizon) {
+  SpinLockAcquire(&shared_state->mutex);
+  if (horizon.lsn > shared_state->horizon.lsn) shared_state->horizon = horizon;
+  SpinLockRelease(&shared_state->mutex);
+}
+
+bool is_trimmed(XLogRecPtr lsn) {
+  pg_memory_barrier();
+  return lsn < pg_atomic_read_u64(&shared_state->trimmed_lsn);
 }
 
 void report_history_error(HistoryState state, const char* error, const char* hint) {

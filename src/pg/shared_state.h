@@ -33,10 +33,14 @@ struct SharedState {
   TimestampTz error_time;
   uint64 baseline_blocks_done;
   uint64 baseline_blocks_total;
-  Horizon horizon;             // lsn == kInvalidLsn: no baseline yet
+  Horizon horizon;             // nobody goes to an earlier moment; lsn == kInvalidLsn: no baseline yet
   ProcNumber ingest_proc;      // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
   ConditionVariable progress;  // broadcast when visible_lsn or state changed and somebody waits
   pg_atomic_uint32 waiters;    // sessions sleeping on `progress`
+  // What lies before this LSN may be gone: not above horizon.lsn, raised before anything is deleted. A page as of an
+  // earlier LSN must not be believed when it was read.
+  pg_atomic_uint64 trimmed_lsn;
+  pg_atomic_uint64 flush_wanted;  // ingest flushes when it has published this LSN
 };
 
 // Null when strata_enabled is off. Constant after shared memory is set up.
@@ -54,6 +58,12 @@ void install_shared_memory_hooks();  // from _PG_init
 
 // This process's reader of the store; opened at first use. Raises an ERROR where the store cannot be opened.
 Reader& store_reader();
+
+// The horizon moves up; one that is lower than it is has no effect.
+void raise_horizon(const Horizon& horizon);
+
+// Whether history at `lsn` may be gone. After a reading that found "no", what was read is right.
+bool is_trimmed(XLogRecPtr lsn);
 
 // Sets the last error and state. Any process.
 void report_history_error(HistoryState state, const char* error, const char* hint);

@@ -166,6 +166,9 @@ void apply(const Target& target, const Version& version) {
     case EntryType::kVmTruncate:
       apply_map_truncate(target, version);
       return;
+    case EntryType::kLost:
+      elog(ERROR, "its history was damaged already when it was trimmed: %s", version.value.c_str());
+      return;
     default:
       elog(ERROR, "version of a page has the unknown type %d", static_cast<int>(version.type));
   }

@@ -9,6 +9,9 @@
 #include "store/layer_writer.h"
 #include "store/merge_cursor.h"
 #include "store/merge_plan.h"
+#include "store/output_files.h"
+#include "store/trim_check.h"
+#include "store/trimmer.h"
 #include "store/no_postgres.h"
 
 namespace strata {
@@ -21,30 +24,6 @@ using Handover = SharedStore::Handover;
 struct Sample {
   Key key;
   Lsn at;
-};
-
-// Files that go away again unless they are handed over.
-class OutputFiles {
- public:
-  OutputFiles(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {}
-  ~OutputFiles() {
-    for (const std::string& name : names_) {
-      try {
-        env_.remove(directory_ + "/" + name);
-      } catch (const StoreError&) {
-        // The next sweep removes it.
-      }
-    }
-  }
-  OutputFiles(const OutputFiles&) = delete;
-  OutputFiles& operator=(const OutputFiles&) = delete;
-  void add(const std::string& name) { names_.push_back(name); }
-  void keep() { names_.clear(); }
-
- private:
-  Env& env_;
-  std::string directory_;
-  std::vector<std::string> names_;
 };
 
 }  // namespace
@@ -61,6 +40,8 @@ struct Compactor::Impl {
         cache(options.memory_bytes / 4) {}
 
   MergeResult run(const MergePlan& plan, const ManifestState& state);
+  TrimResult run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon);
+  void hand_over(const ManifestEdit& edit, OutputFiles& files);
   std::vector<Layer> write(const MergePlan& plan, OutputFiles& files, ChainRewriter& rewriter,
                            std::vector<Sample>& samples);
   void compare_samples(const MergePlan& plan, const ManifestState& state, const ManifestEdit& edit,
@@ -76,6 +57,7 @@ struct Compactor::Impl {
   Reader reader;
   BlockCache cache;  // of the inputs
   std::vector<LsnRange> broken;
+  bool trim_broken = false;
   std::minstd_rand random;
 };
 
@@ -215,11 +197,40 @@ MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& sta
   result.outputs = edit.added.size();
   for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
   compare_samples(plan, state, edit, samples);
+  hand_over(edit, files);
+  return result;
+}
+
+void Compactor::Impl::hand_over(const ManifestEdit& edit, OutputFiles& files) {
   write_handover(env, directory, edit);
   files.keep();
   env.reached("merge-request");
   shared.set_handover(Handover::kRequested);
   env.reached("merge-requested");
+}
+
+TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon) {
+  shared.set_merge_floor(shared.next_layer_number());
+  OutputFiles files(env, directory);
+  std::vector<Key> samples;
+  ManifestEdit edit = Trimmer(env, directory, shared, reader, rebuilder, cache, options).run(plan, files, samples);
+  edit.horizon = horizon;
+
+  TrimResult result{.cut = plan.cut,
+                    .inputs = edit.removed.size(),
+                    .outputs = edit.added.size(),
+                    .input_bytes = 0,
+                    .output_bytes = 0};
+  for (const std::uint64_t number : edit.removed) result.input_bytes += state.layers.at(number).info.bytes;
+  for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
+  {
+    ManifestState after = state;
+    after.apply(edit);
+    BlockCache output_cache(options.memory_bytes / 8);
+    LayerSet outputs(env, directory, after, output_cache);
+    check_trim(reader, outputs, rebuilder, plan.cut, state.flushed, samples, options.pause);
+  }
+  hand_over(edit, files);
   return result;
 }
 
@@ -267,6 +278,28 @@ std::optional<MergeResult> Compactor::merge() {
     impl.cache.clear();
     impl.shared.set_merge_floor(0);
     if (error.kind() == ErrorKind::kCorrupt) impl.broken.push_back(plan->lsns);
+    throw;
+  }
+}
+
+std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon) {
+  Impl& impl = *impl_;
+  if (waits_for_writer()) return std::nullopt;
+  impl.answer();
+  const ManifestState state = read_manifest(impl.env, impl.directory);
+  if (cut > horizon.lsn || cut > state.flushed || horizon.lsn < state.horizon.lsn) {
+    throw StoreError(ErrorKind::kInvalid, "history cannot be trimmed above its horizon, or above what is in layers");
+  }
+  const std::optional<TrimPlan> plan = plan_trim(state, cut);
+  if (!plan || impl.trim_broken) return std::nullopt;
+  try {
+    const TrimResult result = impl.run(*plan, state, horizon);
+    impl.cache.clear();
+    return result;
+  } catch (const StoreError& error) {
+    impl.cache.clear();
+    impl.shared.set_merge_floor(0);
+    impl.trim_broken = error.kind() == ErrorKind::kCorrupt;
     throw;
   }
 }

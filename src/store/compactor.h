@@ -33,6 +33,14 @@ struct MergeResult {
   ChainRewriter::Counters chains;
 };
 
+struct TrimResult {
+  Lsn cut = kInvalidLsn;  // nothing older is there any more
+  std::size_t inputs = 0;
+  std::size_t outputs = 0;
+  std::uint64_t input_bytes = 0;
+  std::uint64_t output_bytes = 0;
+};
+
 // One per store directory at a time, beside one Writer, whose SharedStore it shares. Not thread-safe.
 class Compactor {
  public:
@@ -43,6 +51,11 @@ class Compactor {
   // Does the most urgent merge and hands it over: nothing when there is none to do, or when the last one has not been
   // answered. Throws StoreError; then nothing is left of the merge. One that failed for kCorrupt is not tried again.
   [[nodiscard]] std::optional<MergeResult> merge();
+
+  // Turns what is at or below `cut`, or somewhat less, into images, and hands that over together with the horizon:
+  // nothing when there is nothing to do, or when the last merge has not been answered. Nobody may ask for anything
+  // below `cut` any more. REQUIRES: cut <= horizon.lsn, and cut <= the Writer's flushed_lsn(). Throws like merge().
+  [[nodiscard]] std::optional<TrimResult> trim(Lsn cut, const Horizon& horizon);
 
   // The Writer has to answer before anything else is merged.
   [[nodiscard]] bool waits_for_writer() const;

@@ -117,6 +117,14 @@ void LayerCatalog::apply(ManifestEdit edit) {
   shared_.raise_layer_set_version();
 }
 
+void LayerCatalog::settle() {
+  if (file_ != nullptr) return;
+  file_ = rewrite(env_, directory_, state_, bytes_);
+  bytes_rewritten_ = bytes_;
+  // Who has read the edit meanwhile reads again.
+  shared_.raise_layer_set_version();
+}
+
 void LayerCatalog::collect_garbage() {
   // While an edit's fate is open, the manifest on disk may still name what the edit added.
   if (file_ == nullptr || garbage_.empty()) return;

@@ -31,6 +31,9 @@ class LayerCatalog {
   // adds are garbage once a later edit has succeeded.
   void apply(ManifestEdit edit);
 
+  // After an apply() that threw: writes the manifest anew as state() has it, so that the edit does not count.
+  void settle();
+
   // Marks as garbage what nobody knows: layer files that are neither named, nor waiting to be removed, nor of a merge
   // that is running beside.
   void sweep();

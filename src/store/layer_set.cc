@@ -8,8 +8,13 @@
 namespace strata {
 
 bool LayerRun::fits(const Layer& layer) const {
-  return layer.info.lsns == lsns && layer.info.image == image &&
+  return layer.info.image == image && (image || layer.info.lsns == lsns) &&
          layers_.back().layer.info.last_key < layer.info.first_key;
+}
+
+void LayerRun::add(const Layer& layer) {
+  lsns = {.begin = std::min(lsns.begin, layer.info.lsns.begin), .end = std::max(lsns.end, layer.info.lsns.end)};
+  layers_.push_back({.layer = layer, .file = nullptr});
 }
 
 std::size_t LayerRun::first_reaching(const Key& key) const {
@@ -27,9 +32,13 @@ LayerSet::LayerSet(Env& env, std::string directory, const ManifestState& state, 
       flushed_(state.flushed) {
   std::vector<const Layer*> layers;
   for (const auto& [number, layer] : state.layers) layers.push_back(&layer);
+  // Layers that may be one run side by side.
   std::sort(layers.begin(), layers.end(), [](const Layer* a, const Layer* b) {
-    return std::make_tuple(b->info.lsns.end, b->info.image, b->info.lsns.begin, a->info.first_key) <
-           std::make_tuple(a->info.lsns.end, a->info.image, a->info.lsns.begin, b->info.first_key);
+    const LsnRange any;
+    const LsnRange& a_lsns = a->info.image ? any : a->info.lsns;
+    const LsnRange& b_lsns = b->info.image ? any : b->info.lsns;
+    return std::make_tuple(a->info.image, a_lsns.end, a_lsns.begin, a->info.first_key) <
+           std::make_tuple(b->info.image, b_lsns.end, b_lsns.begin, b->info.first_key);
   });
   for (const Layer* layer : layers) {
     if (!runs_.empty() && runs_.back().fits(*layer)) {
@@ -38,6 +47,9 @@ LayerSet::LayerSet(Env& env, std::string directory, const ManifestState& state, 
       runs_.emplace_back(*layer);
     }
   }
+  std::stable_sort(runs_.begin(), runs_.end(), [](const LayerRun& a, const LayerRun& b) {
+    return std::make_tuple(b.lsns.end, b.image, b.lsns.begin) < std::make_tuple(a.lsns.end, a.image, a.lsns.begin);
+  });
 }
 
 void LayerSet::take_open_files(LayerSet& older) {

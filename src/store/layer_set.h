@@ -26,7 +26,7 @@ enum class Walk {
   kAll,     // past bases too
 };
 
-// Layers with one LSN range and disjoint ranges of keys, in key order.
+// Layers with disjoint ranges of keys, in key order: deltas of one LSN range, or images of any.
 class LayerRun {
  public:
   explicit LayerRun(const Layer& first) : lsns(first.info.lsns), image(first.info.image) { add(first); }
@@ -34,7 +34,7 @@ class LayerRun {
   // False: its keys overlap those of the layers here, or its kind or LSN range is another.
   // REQUIRES: its keys do not begin before those of the last layer.
   [[nodiscard]] bool fits(const Layer& layer) const;
-  void add(const Layer& layer) { layers_.push_back({.layer = layer, .file = nullptr}); }
+  void add(const Layer& layer);
 
   struct Member {
     Layer layer;
@@ -45,7 +45,7 @@ class LayerRun {
   // The first layer that does not end before `key`; members().size() when there is none.
   [[nodiscard]] std::size_t first_reaching(const Key& key) const;
 
-  LsnRange lsns;
+  LsnRange lsns;  // of all of them together
   bool image;
 
  private:

@@ -7,19 +7,39 @@
 
 namespace strata {
 
-void Lifetimes::load(const Key& key) {
-  const auto database = std::make_tuple(key.tablespace, key.database);
-  if (database_ != database) {
-    database_.reset();
-    fork_.reset();
-    database_events_.clear();
-    const Key events{.kind = KeyKind::kDatabase, .tablespace = key.tablespace, .database = key.database};
-    reader_.history(events, end_, kInvalidLsn, [&](const Version& version) {
-      database_events_.push_back(version.lsn);
-      return true;
-    });
-    database_ = database;
+namespace {
+
+Lifetimes::DatabaseEvent read_event(const Version& version) {
+  Lifetimes::DatabaseEvent event{.lsn = version.lsn};
+  if (version.value.empty()) return event;
+  if (version.value.size() != sizeof event.source_tablespace + sizeof event.source_database) {
+    throw StoreError(ErrorKind::kCorrupt, "the copy of a database in the store has a wrong size");
   }
+  event.copied = true;
+  std::memcpy(&event.source_tablespace, version.value.data(), sizeof event.source_tablespace);
+  std::memcpy(&event.source_database, version.value.data() + sizeof event.source_tablespace,
+              sizeof event.source_database);
+  return event;
+}
+
+}  // namespace
+
+void Lifetimes::load_database(const Key& key) {
+  const auto database = std::make_tuple(key.tablespace, key.database);
+  if (database_ == database) return;
+  database_.reset();
+  fork_.reset();
+  database_events_.clear();
+  const Key events{.kind = KeyKind::kDatabase, .tablespace = key.tablespace, .database = key.database};
+  reader_.history(events, end_, kInvalidLsn, [&](const Version& version) {
+    database_events_.push_back(read_event(version));
+    return true;
+  });
+  database_ = database;
+}
+
+void Lifetimes::load(const Key& key) {
+  load_database(key);
   const auto fork = std::make_tuple(key.tablespace, key.database, key.relation, key.fork);
   if (fork_ != fork) {
     fork_.reset();
@@ -40,11 +60,16 @@ void Lifetimes::load(const Key& key) {
   }
 }
 
+Lifetimes::DatabaseEvent Lifetimes::database_event_at(const Key& key, Lsn at) {
+  load_database(key);
+  const auto event = std::find_if(database_events_.begin(), database_events_.end(),
+                                  [&](const DatabaseEvent& one) { return one.lsn <= at; });
+  return event == database_events_.end() ? DatabaseEvent{} : *event;
+}
+
 Lsn Lifetimes::floor_at(const Key& key, Lsn at) {
   load(key);
-  Lsn floor = kInvalidLsn;
-  const auto event = std::find_if(database_events_.begin(), database_events_.end(), [&](Lsn lsn) { return lsn <= at; });
-  if (event != database_events_.end()) floor = *event;
+  Lsn floor = database_event_at(key, at).lsn;
   const auto reset = std::find_if(resets_.begin(), resets_.end(),
                                   [&](const Reset& one) { return one.lsn <= at && one.surviving_blocks <= key.block; });
   if (reset != resets_.end()) floor = std::max(floor, reset->lsn);

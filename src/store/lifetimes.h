@@ -19,20 +19,31 @@ class Lifetimes {
   // The LSN at or below which no version counts for a reader of `key` at `at`; kInvalidLsn when all do.
   [[nodiscard]] Lsn floor_at(const Key& key, Lsn at);
 
+  // What last happened to a database's directory as a whole: created, copied or dropped.
+  struct DatabaseEvent {
+    Lsn lsn = kInvalidLsn;  // kInvalidLsn: nothing
+    bool copied = false;    // from the database in `source`
+    std::uint32_t source_tablespace = 0;
+    std::uint32_t source_database = 0;
+  };
+  // REQUIRES: `key` has a database.
+  [[nodiscard]] DatabaseEvent database_event_at(const Key& key, Lsn at);
+
  private:
   struct Reset {
     Lsn lsn;
     std::uint32_t surviving_blocks;
   };
 
+  void load_database(const Key& key);
   void load(const Key& key);
 
   Reader& reader_;
   Lsn end_;
   std::optional<std::tuple<std::uint32_t, std::uint32_t>> database_;
   std::optional<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint8_t>> fork_;
-  std::vector<Lsn> database_events_;  // newest first
-  std::vector<Reset> resets_;         // newest first
+  std::vector<DatabaseEvent> database_events_;  // newest first
+  std::vector<Reset> resets_;                   // newest first
 };
 
 }  // namespace strata

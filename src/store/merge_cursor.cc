@@ -16,7 +16,7 @@ void RunStream::open_next() {
   file_.reset();
   while (cursor_ == nullptr && next_layer_ < layers_.size()) {
     const Layer& layer = layers_[next_layer_++];
-    file_ = std::make_unique<const LayerFile>(env_, directory_ + "/" + layer.info.name, layer, cache_);
+    file_ = std::make_shared<const LayerFile>(env_, directory_ + "/" + layer.info.name, layer, cache_);
     cursor_ = std::make_unique<LayerCursor>(*file_);
     cursor_->seek(encode_key(layer.info.first_key), kMaxLsn);
     if (!cursor_->valid()) cursor_.reset();

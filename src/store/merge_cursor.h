@@ -18,6 +18,8 @@ class RunStream {
   [[nodiscard]] bool valid() const { return cursor_ != nullptr; }
   [[nodiscard]] const IndexEntry& entry() const { return cursor_->entry(); }
   [[nodiscard]] std::string value() const { return file_->value(cursor_->entry()); }
+  // Whoever keeps it may read values of it after next().
+  [[nodiscard]] const std::shared_ptr<const LayerFile>& file() const { return file_; }
   void next();
 
  private:
@@ -28,7 +30,7 @@ class RunStream {
   std::vector<Layer> layers_;
   BlockCache& cache_;
   std::size_t next_layer_ = 0;
-  std::unique_ptr<const LayerFile> file_;
+  std::shared_ptr<const LayerFile> file_;
   std::unique_ptr<LayerCursor> cursor_;
 };
 
@@ -40,6 +42,7 @@ class MergeCursor {
   [[nodiscard]] bool valid() const { return lowest_ != nullptr; }
   [[nodiscard]] const IndexEntry& entry() const { return lowest_->entry(); }
   [[nodiscard]] std::string value() const { return lowest_->value(); }
+  [[nodiscard]] const std::shared_ptr<const LayerFile>& file() const { return lowest_->file(); }
   void next();
 
  private:

@@ -139,6 +139,9 @@ Reader::~Reader() = default;
 Horizon Reader::horizon() {
   return impl_->run([&] { return impl_->current_set()->horizon(); });
 }
+Lsn Reader::flushed_lsn() {
+  return impl_->run([&] { return impl_->current_set()->flushed(); });
+}
 StoreIdentity Reader::identity() {
   return impl_->run([&] { return impl_->current_set()->identity(); });
 }

@@ -139,6 +139,8 @@ class Reader {
   ~Reader();
 
   [[nodiscard]] Horizon horizon();
+  // As Writer::flushed_lsn().
+  [[nodiscard]] Lsn flushed_lsn();
   [[nodiscard]] StoreIdentity identity();
   [[nodiscard]] std::vector<LayerInfo> layers();
 

@@ -264,6 +264,8 @@ void Writer::flush() {
 bool Writer::serve_compactor() {
   using Handover = SharedStore::Handover;
   Impl& impl = *impl_;
+  // A compactor plans with the manifest that is on disk.
+  impl.catalog.settle();
   const Handover state = impl.shared.handover();
   bool changed = false;
   if (state == Handover::kSweep) {

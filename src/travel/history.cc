@@ -1,6 +1,7 @@
 #include "travel/history.h"
 
 #include <cstring>
+#include <exception>
 #include <map>
 #include <optional>
 #include <set>
@@ -13,6 +14,7 @@
 #include "redo/redo.h"
 #include "store/store.h"
 #include "travel/read_meter.h"
+#include "travel/resolve.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -168,19 +170,25 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
 
 // Runs `read` with this process's reader, and counts it as a reading of `kind`. What ingest has seen may shrink once:
 // when its worker starts again and reads WAL anew that was not in layer files. A moment beyond that must not be
-// answered from less than all of its history.
+// answered from less than all of its history, nor one that is trimmed meanwhile.
 template <typename Read>
 void read_history(KeyKind kind, XLogRecPtr at, Read&& read) {
   Reader& reader = pg::store_reader();
   pg::guarded([&] {
-    const ReadMeter meter(reader, kind);
-    const std::uint64_t epoch = pg::shared_store->epoch();
-    if (pg::shared_store->visible_lsn() >= at) read(reader);
-    if (pg::shared_store->visible_lsn() < at || pg::shared_store->epoch() != epoch) {
-      throw StoreError(ErrorKind::kNotFound,
-                       "the end of history is being read again after a restart of its worker; try again");
+    try {
+      const ReadMeter meter(reader, kind);
+      const std::uint64_t epoch = pg::shared_store->epoch();
+      if (pg::shared_store->visible_lsn() >= at) read(reader);
+      if (pg::shared_store->visible_lsn() < at || pg::shared_store->epoch() != epoch) {
+        throw StoreError(ErrorKind::kNotFound,
+                         "the end of history is being read again after a restart of its worker; try again");
+      }
+    } catch (const std::exception&) {
+      // Of history that is gone, only that matters.
+      if (!pg::is_trimmed(at)) throw;
     }
   });
+  require_not_trimmed(at);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "pg/wait_events.h"
 #include "store/store.h"
 #include "travel/read_meter.h"
+#include "travel/standing.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -24,6 +25,7 @@ namespace strata::travel {
 namespace {
 
 constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+constexpr int kSnapshotTooOld = MAKE_SQLSTATE('7', '2', '0', '0', '0');
 
 Key time_mark_key(std::uint64_t ordered_time) {
   return Key{KeyKind::kTimeMark,
@@ -133,7 +135,9 @@ XLogRecPtr resolve_time(TimestampTz time) {
     lsn = first_end_after(time);
     if (!lsn) lsn = newest;
   }
-  if (*lsn < horizon.lsn) raise_out_of_range(time, "history does not reach back that far", horizon);
+  // Marks are taken away after the horizon has passed them: where it has not passed this time now, none was missing.
+  const Horizon later = require_history();
+  if (time < later.time || *lsn < later.lsn) raise_out_of_range(time, "history does not reach back that far", later);
   return *lsn;
 }
 
@@ -144,6 +148,25 @@ XLogRecPtr resolve_lsn(XLogRecPtr lsn) {
   if (lsn < horizon.lsn) raise_out_of_range(lsn, "history does not reach back that far", horizon, newest);
   pg::wait_for_visible(lsn);
   return lsn;
+}
+
+void claim_moment(XLogRecPtr lsn) {
+  announce_standing(lsn);
+  const Horizon horizon = require_history();
+  if (lsn >= horizon.lsn) return;
+  withdraw_announcement();
+  raise_out_of_range(lsn, "history does not reach back that far", horizon, GetXLogInsertEndRecPtr());
+}
+
+void require_not_trimmed(XLogRecPtr lsn) {
+  if (!pg::is_trimmed(lsn)) return;
+  const Horizon horizon = require_history();
+  ereport(ERROR,
+          (errcode(kSnapshotTooOld), errmsg("history at LSN %X/%X is gone", LSN_FORMAT_ARGS(lsn)),
+           errdetail("It was older than \"strata.retention_time\" or \"strata.retention_size\" allows, and was kept "
+                     "for \"strata.max_travel_age\" beyond that. Moments from %s (LSN %X/%X) can be reached.",
+                     printed(horizon.time), LSN_FORMAT_ARGS(horizon.lsn)),
+           errhint("Travel to a later moment, or RESET strata.travel_time (or strata.travel_lsn).")));
 }
 
 // Marks rise in time and in LSN together, so the first mark from any time on tells on which side of `lsn` that time

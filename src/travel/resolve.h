@@ -18,6 +18,15 @@ XLogRecPtr resolve_time(TimestampTz time);
 // Checks that `lsn` can be travelled to, and waits until ingest has reached it. Returns it.
 XLogRecPtr resolve_lsn(XLogRecPtr lsn);
 
+// Announces that this process goes to `lsn`, which resolve_*() has returned. Raises an ERROR
+// (ERRCODE_INVALID_PARAMETER_VALUE) when the horizon has passed it meanwhile. Afterwards retention leaves it alone, for
+// strata.max_travel_age at least.
+void claim_moment(XLogRecPtr lsn);
+
+// Raises an ERROR (snapshot_too_old) when history at `lsn` may be gone: what was read there before the call counts only
+// if it returns.
+void require_not_trimmed(XLogRecPtr lsn);
+
 // The latest timestamp of a commit or abort whose record ends at or before `lsn`; 0 where history holds none. REQUIRES:
 // ingest has reached `lsn`.
 TimestampTz last_commit_at(XLogRecPtr lsn);

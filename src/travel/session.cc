@@ -16,7 +16,9 @@ extern "C" {
 }
 
 #include "pg/shared_state.h"
+#include "travel/resolve.h"
 #include "travel/settings.h"
+#include "travel/standing.h"
 
 namespace strata::travel {
 
@@ -63,6 +65,7 @@ void switch_to(const Moment& moment) {
   forget_catalog_caches();
   current = moment;
   publish_moment(moment);
+  stand_on(moment.lsn);
   MyDatabaseTableSpace = moment.is_present() ? present_database_tablespace : moment.database_tablespace;
   install_travel_seams(!moment.is_present());
   if (IsTransactionState()) XactReadOnly = moment.is_present() ? present_read_only : true;
@@ -79,7 +82,11 @@ void start_transaction_command() {
   // A session that exits cleans up in the present.
   if (proc_exit_inprogress) requested = Moment{};
   adopt_leaders_moment();
-  if (requested != current && !IsTransactionOrTransactionBlock()) switch_to_requested();
+  if (requested == current) {
+    withdraw_announcement();
+  } else if (!IsTransactionOrTransactionBlock()) {
+    switch_to_requested();
+  }
   strata_real_StartTransactionCommand();
   if (requested != current) switch_to_requested();
 }
@@ -94,6 +101,7 @@ void start_transaction_command() {
 
 void executor_start(QueryDesc* query, int flags) {
   if (requested != current) raise_pending_change();
+  if (travelling()) require_not_trimmed(current.lsn);
   if (previous_executor_start != nullptr) {
     previous_executor_start(query, flags);
   } else {
@@ -119,7 +127,10 @@ void process_utility(PlannedStmt* planned, const char* text, bool read_only_tree
                      ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* destination,
                      QueryCompletion* completion) {
   const Node* statement = planned->utilityStmt;
-  if (requested != current && !may_run_with_pending_change(statement)) raise_pending_change();
+  if (!may_run_with_pending_change(statement)) {
+    if (requested != current) raise_pending_change();
+    if (travelling()) require_not_trimmed(current.lsn);
+  }
   if (travelling() && IsA(statement, AlterSystemStmt)) PreventCommandIfReadOnly("ALTER SYSTEM");
   const bool sets = IsA(statement, VariableSetStmt) || IsA(statement, DiscardStmt);
 

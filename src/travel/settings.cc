@@ -97,6 +97,7 @@ Moment find_moment(const char* name, const char* other_name, const char* other_v
   require_switchable_transaction(name, source);
   Moment moment;
   moment.lsn = resolve(text);
+  claim_moment(moment.lsn);
   moment.counters = counters_at(moment.lsn);
   moment.superuser = travelling() ? current_moment().superuser : superuser_arg(GetSessionUserId());
   moment.database_tablespace = database_tablespace_at(MyDatabaseId, moment.lsn);

@@ -20,11 +20,13 @@ PGDLLEXPORT void strata_compaction_main(Datum argument);
 
 #include "pg/activity.h"
 #include "pg/guard.h"
+#include "pg/lsn_format.h"
 #include "pg/pg_env.h"
 #include "pg/shared_state.h"
 #include "redo/redo_rebuilder.h"
 #include "store/compactor.h"
 #include "workers/process.h"
+#include "workers/retention.h"
 #include "workers/trouble.h"
 
 namespace strata::workers {
@@ -77,9 +79,34 @@ void log_merge(const MergeResult& merge, long milliseconds) {
                            static_cast<unsigned long long>(merge.chains.unknown))));
 }
 
+bool trim() {
+  const TimestampTz started = GetCurrentTimestamp();
+  if (compactor->waits_for_writer()) return false;
+  const std::optional<TrimOrder> order = next_trim();
+  if (!order) return false;
+  pg::report_compaction(pg::CompactionState::kMerging);
+  const std::optional<TrimResult> trim = compactor->trim(order->cut, order->horizon);
+  if (!trim) return false;
+  ereport(LOG,
+          (errmsg("strata: history before %X/%X is gone: %zu layers of %llu bytes became %zu of %llu bytes in %ld ms",
+                  LSN_FORMAT_ARGS(trim->cut), trim->inputs, static_cast<unsigned long long>(trim->input_bytes),
+                  trim->outputs, static_cast<unsigned long long>(trim->output_bytes),
+                  TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()))));
+  return true;
+}
+
+void merge() {
+  const TimestampTz started = GetCurrentTimestamp();
+  pg::report_compaction(pg::CompactionState::kMerging);
+  const std::optional<MergeResult> merge = compactor->merge();
+  if (!merge) return;
+  log_merge(*merge, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
+  pg::forget_compaction_error();
+}
+
 // Does what there is to do.
 Pause compact() {
-  if (!compaction_enabled || !history_runs()) {
+  if (!(compaction_enabled || retention_is_limited()) || !history_runs()) {
     compactor.reset();
     pg::report_compaction(compaction_enabled ? pg::CompactionState::kWaiting : pg::CompactionState::kOff);
     return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
@@ -91,12 +118,10 @@ Pause compact() {
     open_compactor();
     reloads = configuration_reloads();
   }
-  const TimestampTz started = GetCurrentTimestamp();
-  pg::report_compaction(pg::CompactionState::kMerging);
-  const std::optional<MergeResult> merge = compactor->merge();
-  if (merge) {
-    log_merge(*merge, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
+  if (trim()) {
     pg::forget_compaction_error();
+  } else if (compaction_enabled) {
+    merge();
   }
   if (!compactor->waits_for_writer()) {
     pg::report_compaction(pg::CompactionState::kIdle);

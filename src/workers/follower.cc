@@ -150,7 +150,9 @@ void Follower::publish() {
       pg::caught([] { ConditionVariableBroadcast(&pg::shared_state->progress); });
     }
   }
-  if (published_ - writer_.flushed_lsn() > kMaxUnflushedWal) {
+  const Lsn wanted = pg_atomic_read_u64(&pg::shared_state->flush_wanted);
+  const bool flush_is_wanted = writer_.flushed_lsn() < wanted && wanted <= published_;
+  if (flush_is_wanted || published_ - writer_.flushed_lsn() > kMaxUnflushedWal) {
     persist([&] { writer_.flush(); });
     let_go_of_flushed_wal();
   }

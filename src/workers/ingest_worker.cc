@@ -40,10 +40,12 @@ void set_state(pg::HistoryState state) {
   SpinLockRelease(&pg::shared_state->mutex);
 }
 
-void set_horizon(const Horizon& horizon) {
-  SpinLockAcquire(&pg::shared_state->mutex);
-  pg::shared_state->horizon = horizon;
-  SpinLockRelease(&pg::shared_state->mutex);
+// What the store has, where sessions have not been told of less already.
+void publish_horizon(const Horizon& horizon) {
+  if (pg_atomic_read_u64(&pg::shared_state->trimmed_lsn) < horizon.lsn) {
+    pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, horizon.lsn);
+  }
+  pg::raise_horizon(horizon);
 }
 
 void withdraw_from_shared_state(int, Datum) {
@@ -113,7 +115,7 @@ void keep_history() {
     ereport(LOG, (errmsg("strata: baseline complete after %ld ms",
                          TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()))));
   }
-  set_horizon(writer.horizon());
+  publish_horizon(writer.horizon());
   pg::report_history_error(pg::HistoryState::kRunning, "", "");
 
   Reader reader(env, pg::kStoreDirectory, pg::shared_store);

@@ -1,0 +1,56 @@
+#include "store/page_states.h"
+
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+// Below this depth of databases copied from databases a store is taken for broken.
+constexpr std::size_t kMaxCopies = 64;
+
+Version base_of(const PageState& state) {
+  return {.lsn = state.lsn, .type = EntryType::kImage, .base = true, .value = state.bytes};
+}
+
+}  // namespace
+
+Lifetimes& PageStates::lifetimes_of(std::size_t depth) {
+  while (lifetimes_.size() <= depth) lifetimes_.push_back(std::make_unique<Lifetimes>(reader_, end_));
+  return *lifetimes_[depth];
+}
+
+std::optional<PageState> PageStates::find(const Key& key, Lsn at, std::size_t depth) {
+  if (depth == kMaxCopies) {
+    throw StoreError(ErrorKind::kCorrupt, "databases in the store are copies of each other without end");
+  }
+  const Lsn floor = key.kind == KeyKind::kPage ? lifetimes_of(depth).floor_at(key, at) : kInvalidLsn;
+  const Chain chain = reader_.chain(key, at, floor);
+  std::optional<PageState> base;
+  if (key.kind == KeyKind::kPage && (chain.empty() || !chain.front().base)) {
+    base = find_copied_base(key, at, floor, depth);
+  }
+  if (chain.empty()) return base;
+  const Lsn lsn = chain.back().lsn;
+  if (base && base->lost) return PageState{.lsn = lsn, .lost = true, .bytes = base->bytes};
+  if (!base && !chain.front().base && !applies_without_base(chain.front().type)) {
+    return PageState{.lsn = lsn, .lost = true, .bytes = "it has changes but no page to apply them to"};
+  }
+  return rebuild(key, lsn, [&](PageRebuilder& rebuilder) {
+    if (base) rebuilder.apply(base_of(*base));
+    for (const Version& version : chain) rebuilder.apply(version);
+  });
+}
+
+std::optional<PageState> PageStates::find_copied_base(const Key& key, Lsn at, Lsn floor, std::size_t depth) {
+  const Lifetimes::DatabaseEvent event = lifetimes_of(depth).database_event_at(key, at);
+  if (!event.copied || event.lsn != floor) return std::nullopt;
+  Key source = key;
+  source.tablespace = event.source_tablespace;
+  source.database = event.source_database;
+  std::optional<PageState> state = find(source, event.lsn, depth + 1);
+  if (state) state->lsn = event.lsn;
+  return state;
+}
+
+}  // namespace strata

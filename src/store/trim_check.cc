@@ -1,0 +1,94 @@
+#include "store/trim_check.h"
+
+#include <string>
+
+#include "store/page_states.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+class TrimCheck {
+ public:
+  TrimCheck(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn at)
+      : before_(before), after_(after), states_(before, rebuilder, at), cut_(cut), at_(at) {}
+
+  [[nodiscard]] bool same(const Key& key) {
+    switch (key.kind) {
+      case KeyKind::kPage:
+      case KeyKind::kCommitLog:
+        return same_page(key);
+      case KeyKind::kRelationSize:
+        return same_size(key);
+      case KeyKind::kMultiXact:
+      case KeyKind::kCheckpoint:
+      case KeyKind::kNextXid:
+      case KeyKind::kTablespace:
+        return same_value(before_.newest(key, at_), after_.chain(key, at_, kInvalidLsn));
+      default:
+        // What they say has changed with what they are about.
+        return true;
+    }
+  }
+
+ private:
+  // What ended a life by the cut is not there any more, and hides nothing.
+  [[nodiscard]] Lsn floor_after(Lsn floor) const { return floor <= cut_ ? kInvalidLsn : floor; }
+
+  bool same_page(const Key& key) {
+    const bool is_page = key.kind == KeyKind::kPage;
+    const Lsn floor = is_page ? states_.lifetimes().floor_at(key, at_) : kInvalidLsn;
+    // A copy after the cut looks for its pages in the database that it was copied from, as ever.
+    if (is_page && floor > cut_ && states_.lifetimes().database_event_at(key, at_).copied) return true;
+    const std::optional<PageState> before = states_.at(key, at_);
+    const Chain chain = after_.chain(key, at_, floor_after(floor));
+    if (!before || chain.empty()) return !before && chain.empty();
+    const bool whole = chain.front().base || applies_without_base(chain.front().type);
+    PageState after = states_.rebuild(key, chain.back().lsn, [&](PageRebuilder& rebuilder) {
+      for (const Version& version : chain) rebuilder.apply(version);
+    });
+    if (!whole) after.lost = true;
+    return before->lost == after.lost && (after.lost || before->bytes == after.bytes);
+  }
+
+  bool same_size(const Key& key) {
+    const Lifetimes::DatabaseEvent event = states_.lifetimes().database_event_at(key, at_);
+    const std::optional<Version> before = before_.newest(key, at_, event.lsn);
+    if (!before && event.copied) return true;
+    const Chain chain = after_.chain(key, at_, floor_after(event.lsn));
+    const bool gone = !before || before->value.empty();
+    if (gone) return chain.empty() || chain.back().value.empty();
+    return same_value(before, chain);
+  }
+
+  static bool same_value(const std::optional<Version>& before, const Chain& after) {
+    if (!before || after.empty()) return !before && after.empty();
+    return before->lsn == after.back().lsn && before->value == after.back().value;
+  }
+
+  Reader& before_;
+  LayerSet& after_;
+  PageStates states_;
+  Lsn cut_;
+  Lsn at_;
+};
+
+}  // namespace
+
+void check_trim(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn flushed,
+                const std::vector<Key>& keys, const std::function<void()>& pause) {
+  for (const Lsn at : {cut, flushed}) {
+    TrimCheck check(before, after, rebuilder, cut, at);
+    for (const Key& key : keys) {
+      pause();
+      if (check.same(key)) continue;
+      throw StoreError(ErrorKind::kCorrupt, "trimming would change the history of block " + std::to_string(key.block) +
+                                                " of relation " + std::to_string(key.tablespace) + "/" +
+                                                std::to_string(key.database) + "/" + std::to_string(key.relation) +
+                                                " (kind " + std::to_string(static_cast<int>(key.kind)) + ")");
+    }
+  }
+}
+
+}  // namespace strata

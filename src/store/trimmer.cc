@@ -1,0 +1,326 @@
+#include "store/trimmer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "store/layer_set.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+constexpr int kImageLevel = 1;
+// An image layer that is smaller than this part of a full one is always written anew, so that small ones do not add up.
+constexpr std::uint64_t kSmallPart = 4;
+constexpr std::uint32_t kMaxId = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint8_t kMaxFork = std::numeric_limits<std::uint8_t>::max();
+
+// Marks the layers with keys in a range.
+class Touched {
+ public:
+  explicit Touched(const std::vector<Layer>& images) : images_(images), touched_(images.size()) {}
+
+  void mark(const Key& first, const Key& last) {
+    auto layer = std::partition_point(images_.begin(), images_.end(),
+                                      [&](const Layer& one) { return one.info.last_key < first; });
+    for (; layer != images_.end() && layer->info.first_key <= last; ++layer) {
+      touched_[static_cast<std::size_t>(layer - images_.begin())] = true;
+    }
+  }
+  // Everything of one directory.
+  void mark_database(const Key& key) {
+    for (const KeyKind kind : {KeyKind::kPage, KeyKind::kRelationSize, KeyKind::kDatabase, KeyKind::kRelationMap}) {
+      const Key first{.kind = kind, .tablespace = key.tablespace, .database = key.database};
+      Key last = first;
+      last.relation = last.block = kMaxId;
+      last.fork = kMaxFork;
+      mark(first, last);
+    }
+  }
+  void mark_fork_from(const Key& key, std::uint32_t block) {
+    Key first = key;
+    first.kind = KeyKind::kPage;
+    first.block = block;
+    Key last = first;
+    last.block = kMaxId;
+    mark(first, last);
+  }
+  [[nodiscard]] std::vector<bool> take() { return std::move(touched_); }
+
+ private:
+  const std::vector<Layer>& images_;
+  std::vector<bool> touched_;
+};
+
+}  // namespace
+
+RunWriter::RunWriter(Env& env, std::string directory, SharedStore& shared, OutputFiles& files,
+                     const CompactorOptions& options, Form form, std::vector<Key> barriers)
+    : env_(env),
+      directory_(std::move(directory)),
+      shared_(shared),
+      files_(files),
+      options_(options),
+      form_(form),
+      barriers_(std::move(barriers)) {}
+
+void RunWriter::close_layer() {
+  if (current_ != nullptr) finished_.push_back(current_->finish());
+  current_.reset();
+}
+
+void RunWriter::add(const Entry& entry, std::uint32_t sequence) {
+  if (last_key_ != entry.key) {
+    if (current_ != nullptr && current_->bytes() >= options_.layer_bytes) close_layer();
+    for (; next_barrier_ < barriers_.size() && barriers_[next_barrier_] < entry.key; ++next_barrier_) close_layer();
+    last_key_ = entry.key;
+  }
+  if (current_ == nullptr) {
+    current_ = std::make_unique<LayerWriter>(env_, directory_, shared_.take_layer_number(), form_.image, form_.level,
+                                             form_.lsns, options_.store);
+    files_.add(current_->name());
+  }
+  current_->add(entry, sequence);
+}
+
+std::vector<Layer> RunWriter::finish() {
+  close_layer();
+  return std::move(finished_);
+}
+
+std::string Trimmer::Found::value() const {
+  return version.entry.is_inline ? version.inline_value : file->value(version.entry);
+}
+
+Version Trimmer::Found::read() const {
+  return {.lsn = version.entry.lsn, .type = version.entry.type, .base = version.entry.base, .value = value()};
+}
+
+Trimmer::Trimmer(Env& env, std::string directory, SharedStore& shared, Reader& reader, PageRebuilder& rebuilder,
+                 BlockCache& cache, const CompactorOptions& options)
+    : env_(env),
+      directory_(std::move(directory)),
+      shared_(shared),
+      reader_(reader),
+      rebuilder_(rebuilder),
+      cache_(cache),
+      options_(options) {}
+
+// From the indexes alone: image layers that do not stay as they are.
+std::vector<bool> Trimmer::find_touched(const TrimPlan& plan) {
+  Touched touched(plan.images);
+  for (const auto& layers : plan.runs) {
+    std::uint64_t entries = 0;
+    for (RunStream run(env_, directory_, layers, cache_); run.valid(); run.next()) {
+      if (++entries % 1024 == 0) options_.pause();
+      const IndexEntry& entry = run.entry();
+      if (entry.lsn > cut_) continue;
+      const Key key = decode_key(entry.key);
+      if (key.kind == KeyKind::kRelationReset) {
+        std::uint32_t surviving = 0;
+        const std::string value = run.value();
+        if (value.size() == sizeof surviving) std::memcpy(&surviving, value.data(), sizeof surviving);
+        touched.mark_fork_from(key, surviving);
+      } else if (key.kind == KeyKind::kDatabase) {
+        touched.mark_database(key);
+      } else if (key.kind == KeyKind::kTimeMark) {
+        touched.mark({.kind = KeyKind::kTimeMark},
+                     {.kind = KeyKind::kTimeMark, .tablespace = kMaxId, .database = kMaxId});
+      }
+      touched.mark(key, key);
+    }
+  }
+  std::vector<bool> result = touched.take();
+  for (std::size_t i = 0; i < plan.images.size(); ++i) {
+    if (plan.images[i].info.bytes < options_.layer_bytes / kSmallPart) result[i] = true;
+  }
+  return result;
+}
+
+void Trimmer::add_image(const Key& key, Lsn lsn, EntryType type, const std::string& value) {
+  images_->add({.key = key, .lsn = lsn, .type = type, .base = true, .value = as_bytes(value)}, 0);
+}
+
+void Trimmer::add_image(const Key& key, const Found& found) {
+  add_image(key, found.version.entry.lsn, found.version.entry.type, found.value());
+}
+
+// What is above the cut goes on as it is, the rest waits in versions_.
+void Trimmer::copy_key(MergeCursor& input, const EncodedKey& encoded, RunWriter& newer) {
+  bool has_base = false;
+  for (; input.valid() && input.entry().key == encoded; input.next()) {
+    const IndexEntry& entry = input.entry();
+    if (entry.lsn > cut_) {
+      const std::string value = input.value();
+      newer.add({.key = decode_key(encoded),
+                 .lsn = entry.lsn,
+                 .type = entry.type,
+                 .base = entry.base,
+                 .value = as_bytes(value)},
+                entry.sequence);
+    } else if (!has_base) {
+      has_base = entry.base;
+      Found found{.file = input.file(), .version = {.file = nullptr, .entry = entry, .inline_value = {}}};
+      if (entry.is_inline) found.version.inline_value = input.value();
+      found.version.entry.inline_value = {};
+      versions_.push_back(std::move(found));
+    }
+  }
+}
+
+void Trimmer::trim_page(const Key& key) {
+  const bool is_page = key.kind == KeyKind::kPage;
+  const Lsn floor = is_page ? states_->lifetimes().floor_at(key, cut_) : kInvalidLsn;
+  std::erase_if(versions_, [&](const Found& one) { return one.version.entry.lsn <= floor; });
+  const bool has_base = !versions_.empty() && versions_.back().version.entry.base;
+  if (has_base && versions_.size() == 1) {
+    const EntryType type = versions_.front().version.entry.type;
+    if (type == EntryType::kImage || type == EntryType::kLost) {
+      add_image(key, versions_.front());
+      return;
+    }
+  }
+  std::optional<PageState> base;
+  if (is_page && !has_base) base = states_->copied_base(key, cut_, floor);
+  if (versions_.empty() && !base) return;
+
+  PageState state;
+  if (versions_.empty() || (base && base->lost)) {
+    state = std::move(*base);
+  } else if (!has_base && !base && !applies_without_base(versions_.back().version.entry.type)) {
+    state.lost = true;
+    state.bytes = "it has changes but no page to apply them to";
+  } else {
+    state = states_->rebuild(key, kInvalidLsn, [&](PageRebuilder& rebuilder) {
+      if (base) rebuilder.apply({.lsn = base->lsn, .type = EntryType::kImage, .base = true, .value = base->bytes});
+      for (auto one = versions_.rbegin(); one != versions_.rend(); ++one) rebuilder.apply(one->read());
+    });
+  }
+  const Lsn lsn = versions_.empty() ? base->lsn : versions_.front().version.entry.lsn;
+  add_image(key, lsn, state.lost ? EntryType::kLost : EntryType::kImage, state.bytes);
+}
+
+void Trimmer::trim_value(const Key& key) {
+  const Found* newest = versions_.empty() ? nullptr : &versions_.front();
+  switch (key.kind) {
+    case KeyKind::kRelationReset:
+      // What it hid is gone.
+      return;
+    case KeyKind::kDatabase:
+      // A copied one has all of its own now.
+      if (newest->version.entry.value_bytes == 0) add_image(key, *newest);
+      return;
+    case KeyKind::kRelationSize: {
+      const Lifetimes::DatabaseEvent event = states_->lifetimes().database_event_at(key, cut_);
+      if (newest != nullptr && newest->version.entry.lsn > event.lsn) {
+        if (newest->version.entry.value_bytes != 0) add_image(key, *newest);
+      } else if (const auto blocks = copied_->copied_size(key)) {
+        add_image(key, event.lsn, EntryType::kValue,
+                  std::string(reinterpret_cast<const char*>(&*blocks), sizeof *blocks));
+      }
+      return;
+    }
+    case KeyKind::kRelationMap:
+      // A copied database's map is written at the LSN of the copy itself.
+      if (newest->version.entry.lsn >= states_->lifetimes().database_event_at(key, cut_).lsn) add_image(key, *newest);
+      return;
+    case KeyKind::kTimeMark:
+      // The newest one says what the last commit before the horizon was. Marks ascend in time and LSN together.
+      time_mark_.emplace(key, *newest);
+      return;
+    default:
+      add_image(key, *newest);
+      return;
+  }
+}
+
+void Trimmer::trim_key(const Key& key) {
+  if (time_mark_ && key.kind != KeyKind::kTimeMark) {
+    add_image(time_mark_->first, time_mark_->second);
+    time_mark_.reset();
+  }
+  if (key.kind == KeyKind::kPage || key.kind == KeyKind::kCommitLog) {
+    trim_page(key);
+  } else if (key.kind == KeyKind::kRelationSize || !versions_.empty()) {
+    trim_value(key);
+  }
+  versions_.clear();
+}
+
+void Trimmer::note_sample(const Key& key, std::vector<Key>& samples) {
+  if (samples.size() < options_.samples) {
+    samples.push_back(key);
+  } else if (const std::uint64_t place = random_() % (keys_ + 1); place < samples.size()) {
+    samples[place] = key;
+  }
+  ++keys_;
+}
+
+ManifestEdit Trimmer::run(const TrimPlan& plan, OutputFiles& files, std::vector<Key>& samples) {
+  cut_ = plan.cut;
+  states_.emplace(reader_, rebuilder_, cut_);
+  copied_.emplace(reader_, cut_);
+
+  ManifestEdit edit;
+  Lsn begin = cut_;
+  std::vector<std::unique_ptr<RunStream>> streams;
+  for (const auto& layers : plan.runs) {
+    for (const Layer& layer : layers) {
+      edit.removed.push_back(layer.number);
+      begin = std::min(begin, layer.info.lsns.begin);
+    }
+    streams.push_back(std::make_unique<RunStream>(env_, directory_, layers, cache_));
+  }
+  std::vector<Layer> rewritten;
+  std::vector<Key> barriers;
+  const std::vector<bool> touched = find_touched(plan);
+  for (std::size_t i = 0; i < plan.images.size(); ++i) {
+    const Layer& layer = plan.images[i];
+    if (!touched[i]) {
+      barriers.push_back(layer.info.first_key);
+      continue;
+    }
+    edit.removed.push_back(layer.number);
+    begin = std::min(begin, layer.info.lsns.begin);
+    rewritten.push_back(layer);
+  }
+  streams.push_back(std::make_unique<RunStream>(env_, directory_, rewritten, cache_));
+
+  RunWriter images(env_, directory_, shared_, files, options_,
+                   {.image = true, .level = kImageLevel, .lsns = {.begin = begin, .end = cut_ + 1}},
+                   std::move(barriers));
+  RunWriter::Form newer_form{.image = false, .level = 1, .lsns = {}};
+  if (plan.split) {
+    const LayerInfo& info = plan.split->front().info;
+    // It is the oldest run now; files of level 0 are the Writer's own.
+    newer_form = {.image = false, .level = std::max(info.level, 1), .lsns = {.begin = cut_ + 1, .end = info.lsns.end}};
+  }
+  RunWriter newer(env_, directory_, shared_, files, options_, newer_form, {});
+  images_ = &images;
+
+  MergeCursor input(std::move(streams));
+  while (input.valid() || copied_->valid()) {
+    options_.pause();
+    const bool only_copied = !input.valid() || (copied_->valid() && copied_->key() < decode_key(input.entry().key));
+    const Key key = only_copied ? copied_->key() : decode_key(input.entry().key);
+    if (!only_copied) {
+      const EncodedKey encoded = input.entry().key;
+      copy_key(input, encoded, newer);
+    }
+    if (copied_->valid() && copied_->key() == key) copied_->next();
+    note_sample(key, samples);
+    trim_key(key);
+  }
+  if (time_mark_) add_image(time_mark_->first, time_mark_->second);
+  time_mark_.reset();
+
+  edit.added = images.finish();
+  for (const Layer& layer : newer.finish()) edit.added.push_back(layer);
+  env_.sync_directory(directory_);
+  return edit;
+}
+
+}  // namespace strata

@@ -1,0 +1,102 @@
+// Turns history up to an LSN into images: what can still be asked for stays as it is, to the byte. Everything older
+// goes, and so do the pages of relations and databases that were dropped by then.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/compactor.h"
+#include "store/copied_keys.h"
+#include "store/layer_set.h"
+#include "store/layer_writer.h"
+#include "store/merge_cursor.h"
+#include "store/output_files.h"
+#include "store/page_states.h"
+#include "store/trim_plan.h"
+
+namespace strata {
+
+// Layers of one run in key order, closed when they are large enough and where a layer that stays lies between.
+class RunWriter {
+ public:
+  struct Form {
+    bool image;
+    int level;
+    LsnRange lsns;
+  };
+  // env, shared and files are borrowed. `barriers`: first keys of layers that stay, ascending.
+  RunWriter(Env& env, std::string directory, SharedStore& shared, OutputFiles& files, const CompactorOptions& options,
+            Form form, std::vector<Key> barriers);
+
+  void add(const Entry& entry, std::uint32_t sequence);
+  // Completes the last layer. All are durable but for their names.
+  [[nodiscard]] std::vector<Layer> finish();
+
+ private:
+  void close_layer();
+
+  Env& env_;
+  std::string directory_;
+  SharedStore& shared_;
+  OutputFiles& files_;
+  const CompactorOptions& options_;
+  Form form_;
+  std::vector<Key> barriers_;
+  std::size_t next_barrier_ = 0;
+  std::optional<Key> last_key_;
+  std::unique_ptr<LayerWriter> current_;
+  std::vector<Layer> finished_;
+};
+
+class Trimmer {
+ public:
+  // All are borrowed.
+  Trimmer(Env& env, std::string directory, SharedStore& shared, Reader& reader, PageRebuilder& rebuilder,
+          BlockCache& cache, const CompactorOptions& options);
+
+  // Writes what takes the place of the plan's layers, durably. Images that nothing has changed stay.
+  // A few keys, at random, go to `samples`.
+  [[nodiscard]] ManifestEdit run(const TrimPlan& plan, OutputFiles& files, std::vector<Key>& samples);
+
+ private:
+  // A version at or below the cut; its value is read when it is needed.
+  struct Found {
+    std::shared_ptr<const LayerFile> file;
+    LayerVersion version;
+    [[nodiscard]] std::string value() const;
+    [[nodiscard]] Version read() const;
+  };
+
+  [[nodiscard]] std::vector<bool> find_touched(const TrimPlan& plan);
+  void copy_key(MergeCursor& input, const EncodedKey& key, RunWriter& newer);
+  void trim_key(const Key& key);
+  void trim_page(const Key& key);
+  void trim_value(const Key& key);
+  void note_sample(const Key& key, std::vector<Key>& samples);
+  void add_image(const Key& key, const Found& found);
+  void add_image(const Key& key, Lsn lsn, EntryType type, const std::string& value);
+
+  Env& env_;
+  std::string directory_;
+  SharedStore& shared_;
+  Reader& reader_;
+  PageRebuilder& rebuilder_;
+  BlockCache& cache_;
+  const CompactorOptions& options_;
+
+  Lsn cut_ = kInvalidLsn;
+  std::optional<PageStates> states_;
+  std::optional<CopiedKeys> copied_;
+  RunWriter* images_ = nullptr;
+  std::vector<Found> versions_;                     // of the key in work, newest first, down to its base
+  std::optional<std::pair<Key, Found>> time_mark_;  // the newest one so far
+  std::uint64_t keys_ = 0;
+  std::minstd_rand random_;
+};
+
+}  // namespace strata

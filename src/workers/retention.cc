@@ -1,0 +1,185 @@
+#include "workers/retention.h"
+
+extern "C" {
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "nodes/miscnodes.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+}
+
+#include <algorithm>
+#include <cstdint>
+
+#include "pg/guard.h"
+#include "pg/shared_state.h"
+#include "store/time_marks.h"
+#include "store/trim_plan.h"
+#include "travel/standing.h"
+#include "workers/process.h"
+
+namespace strata::workers {
+namespace {
+
+constexpr std::int64_t kNoLimit = -1;
+constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20;
+// Between two looks; a longer retention time is looked after less often.
+constexpr std::int64_t kShortestWait = USECS_PER_SEC;
+constexpr std::int64_t kLongestWait = USECS_PER_MINUTE;
+
+char* retention_time_text = nullptr;
+char* max_travel_age_text = nullptr;
+int retention_size_mb = 0;
+
+// Microseconds, kNoLimit for none.
+std::int64_t retention_time = kNoLimit;
+std::int64_t max_travel_age = USECS_PER_HOUR;
+
+// Seconds with a unit, as any setting has them, or an interval.
+bool parse_duration(const char* text, std::int64_t* microseconds) {
+  int seconds = 0;
+  const char* hint = nullptr;
+  if (parse_int(text, &seconds, GUC_UNIT_S, &hint)) {
+    *microseconds = seconds < 0 ? kNoLimit : seconds * USECS_PER_SEC;
+    return seconds >= -1;
+  }
+  ErrorSaveContext errors = {};
+  errors.type = T_ErrorSaveContext;
+  Datum result = 0;
+  if (!DirectInputFunctionCallSafe(interval_in, const_cast<char*>(text), InvalidOid, -1,
+                                   reinterpret_cast<fmNodePtr>(&errors), &result)) {
+    return false;
+  }
+  const Interval* interval = DatumGetIntervalP(result);
+  if (INTERVAL_NOT_FINITE(interval)) return false;
+  const std::int64_t days = interval->day + std::int64_t{interval->month} * DAYS_PER_MONTH;
+  *microseconds = interval->time + days * USECS_PER_DAY;
+  return *microseconds >= 0;
+}
+
+bool check_duration(char** value, void** extra, GucSource) {
+  std::int64_t microseconds = 0;
+  if (!parse_duration(*value, &microseconds)) {
+    GUC_check_errhint("A time has a unit (\"7d\", \"36h\", \"90min\") or is an interval (\"7 days\").");
+    return false;
+  }
+  auto* copy = static_cast<std::int64_t*>(guc_malloc(LOG, sizeof(microseconds)));
+  if (copy == nullptr) return false;
+  *copy = microseconds;
+  *extra = copy;
+  return true;
+}
+
+void assign_retention_time(const char*, void* extra) { retention_time = *static_cast<const std::int64_t*>(extra); }
+void assign_max_travel_age(const char*, void* extra) { max_travel_age = *static_cast<const std::int64_t*>(extra); }
+
+bool time_is_limited() { return retention_time > 0; }
+bool size_is_limited() { return retention_size_mb > 0; }
+
+// What history is at the moment, from the manifest.
+struct History {
+  Horizon horizon;
+  Lsn flushed;
+  HistorySize size;
+};
+
+// Bytes of history above the images that the size leaves room for. Images cannot go: with less room than this beside
+// them, each of them would be written anew again and again for little.
+std::uint64_t room_for_deltas(const HistorySize& size) {
+  const std::uint64_t limit = static_cast<std::uint64_t>(retention_size_mb) * kMegabyte;
+  const std::uint64_t least = size.images() / 8 + kMegabyte;
+  if (limit >= size.images() + least) return limit - size.images();
+  static int warned_of = 0;
+  if (warned_of != retention_size_mb) {
+    warned_of = retention_size_mb;
+    ereport(WARNING,
+            (errmsg("strata: \"strata.retention_size\" cannot be kept: the pages as of the horizon alone take %llu MB",
+                    static_cast<unsigned long long>(size.images() / kMegabyte)),
+             errhint("History is kept as short as is sensible. Set \"strata.retention_size\" to %llu MB or more.",
+                     static_cast<unsigned long long>((size.images() + least) / kMegabyte + 1))));
+  }
+  return least;
+}
+
+std::optional<TimeMark> wanted_by_size(Reader& reader, const History& history) {
+  const std::uint64_t room = room_for_deltas(history.size);
+  if (history.size.deltas() <= room) return std::nullopt;
+  // A quarter of the room is made free at once, so that images are not written for every new layer.
+  const Lsn lsn = history.size.end_of_first(history.size.deltas() - room / 4 * 3);
+  return newest_mark_by_lsn(reader, std::min(lsn, history.flushed));
+}
+
+std::optional<TimeMark> wanted_by_time(Reader& reader, const History& history, TimestampTz now) {
+  if (now - history.horizon.time <= retention_time) return std::nullopt;
+  std::optional<TimeMark> mark = newest_mark_by_time(reader, now - retention_time);
+  if (!mark || mark->lsn <= history.horizon.lsn) return std::nullopt;
+  // Until it has gone, history is as old as this at most.
+  const bool overdue = (now - history.horizon.time) / 2 > retention_time;
+  if (mark->lsn > history.flushed) {
+    if (overdue) pg_atomic_write_u64(&pg::shared_state->flush_wanted, mark->lsn);
+    mark = newest_mark_by_lsn(reader, history.flushed);
+    if (!mark) return std::nullopt;
+  }
+  const std::uint64_t garbage = history.size.deltas_up_to(mark->lsn);
+  if (garbage == 0 || (!overdue && garbage < history.size.images() / 4)) return std::nullopt;
+  return mark;
+}
+
+bool time_to_look(TimestampTz now) {
+  static TimestampTz next_look = 0;
+  static unsigned reloads = 0;
+  if (now < next_look && reloads == configuration_reloads()) return false;
+  reloads = configuration_reloads();
+  std::int64_t wait = size_is_limited() ? kShortestWait : kLongestWait;
+  if (time_is_limited()) wait = std::min(wait, retention_time / 16);
+  next_look = now + std::max(wait, kShortestWait);
+  return true;
+}
+
+}  // namespace
+
+bool retention_is_limited() { return time_is_limited() || size_is_limited(); }
+
+std::optional<TrimOrder> next_trim() {
+  const TimestampTz now = GetCurrentTimestamp();
+  if (!retention_is_limited() || !time_to_look(now)) return std::nullopt;
+  Reader* reader = nullptr;
+  pg::caught([&] { reader = &pg::store_reader(); });
+  const History history{
+      .horizon = reader->horizon(), .flushed = reader->flushed_lsn(), .size = HistorySize(reader->layers())};
+
+  std::optional<TimeMark> wanted;
+  if (time_is_limited()) wanted = wanted_by_time(*reader, history, now);
+  if (size_is_limited()) {
+    const std::optional<TimeMark> by_size = wanted_by_size(*reader, history);
+    if (by_size && (!wanted || by_size->lsn > wanted->lsn)) wanted = by_size;
+  }
+  if (!wanted || wanted->lsn <= history.horizon.lsn) return std::nullopt;
+
+  // From here on nobody new goes below it; who is there already shows below.
+  const Horizon horizon{.lsn = wanted->lsn, .time = wanted->time};
+  pg::raise_horizon(horizon);
+  const XLogRecPtr standing = travel::oldest_standing(horizon.lsn, now, max_travel_age);
+  const Lsn cut = standing == InvalidXLogRecPtr ? horizon.lsn : standing;
+  if (cut > pg_atomic_read_u64(&pg::shared_state->trimmed_lsn)) {
+    pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, cut);
+    pg_memory_barrier();
+  }
+  return TrimOrder{.cut = cut, .horizon = horizon};
+}
+
+void define_retention_settings() {
+  DefineCustomStringVariable("strata.retention_time", "How far back history reaches at least.",
+                             "A time with a unit, or an interval. 0 or -1: no limit.", &retention_time_text, "0",
+                             PGC_SIGHUP, 0, check_duration, assign_retention_time, nullptr);
+  DefineCustomIntVariable("strata.retention_size", "How large history may be on disk.", "0: no limit.",
+                          &retention_size_mb, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("strata.max_travel_age",
+                             "How long a session may stay at a moment that retention wants to be gone.",
+                             "A time with a unit, or an interval. -1: for ever.", &max_travel_age_text, "1h",
+                             PGC_SIGHUP, 0, check_duration, assign_max_travel_age, nullptr);
+}
+
+}  // namespace strata::workers

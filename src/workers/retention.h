@@ -1,0 +1,26 @@
+// How long and how large history may be, and what has to go therefore.
+#pragma once
+
+#include <optional>
+
+#include "store/store.h"
+
+namespace strata::workers {
+
+// REQUIRES: called from _PG_init while the postmaster preloads libraries.
+void define_retention_settings();
+
+// Whether there is any bound.
+[[nodiscard]] bool retention_is_limited();
+
+// What is at or below `cut` may go. The horizon is published, and nobody stands below the cut.
+struct TrimOrder {
+  Lsn cut;
+  Horizon horizon;
+};
+
+// Looks whether enough history is beyond the bounds. Cheap, may be called often; called by one process only.
+// Throws StoreError and pg::PgError.
+[[nodiscard]] std::optional<TrimOrder> next_trim();
+
+}  // namespace strata::workers

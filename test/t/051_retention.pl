@@ -1,0 +1,198 @@
+# History is bounded by time and by size: what is older goes from disk, what is younger stays as it was, to the byte,
+# and a session that stands on what has to go keeps it for a while.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Strata;
+use Test::More;
+
+my $node = new_node('retention', 'strata.memtable_size' => "'4MB'", checkpoint_timeout => '1h');
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION strata;
+CREATE EXTENSION IF NOT EXISTS pageinspect;
+CREATE TABLE many (id int PRIMARY KEY, n int DEFAULT 0, t text);
+CREATE INDEX ON many USING hash (t);
+CREATE TABLE cut (a int, b text);
+CREATE DATABASE source;
+SQL
+$node->safe_psql('source', 'CREATE TABLE inside (a int PRIMARY KEY); INSERT INTO inside SELECT generate_series(1, 5000)');
+
+my $round = 0;
+
+sub load
+{
+	my ($count) = @_;
+	for (1 .. $count)
+	{
+		++$round;
+		$node->safe_psql('postgres', <<"SQL");
+INSERT INTO many SELECT i, 0, md5(i::text) FROM generate_series($round * 2000, $round * 2000 + 1999) i;
+UPDATE many SET n = n + 1, t = t || 'x' WHERE id % 7 = $round % 7;
+INSERT INTO cut SELECT i, repeat('c', 200) FROM generate_series(1, 1000) i;
+SELECT count(*) FROM many, (SELECT count(*) FROM cut) c;
+CHECKPOINT;
+DELETE FROM many WHERE id % 11 = $round % 11;
+VACUUM (TRUNCATE) many;
+SQL
+		$node->safe_psql('postgres', $round % 2 ? 'TRUNCATE cut' : 'DELETE FROM cut; VACUUM cut');
+	}
+	return;
+}
+
+# Every block of the tables and indexes as it is rebuilt, to the byte.
+my $pages = q{
+SELECT md5(string_agg(md5(get_raw_page(c.oid::regclass::text, f, b::int)), '' ORDER BY c.oid, f, b))
+FROM pg_class c, unnest(ARRAY['main', 'vm']) f,
+     generate_series(0, pg_relation_size(c.oid, f) / 8192 - 1) b
+WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace};
+
+sub moment
+{
+	my $lsn = lsn_in($node);
+	$node->safe_psql('postgres', "SELECT strata.wait_for('$lsn')");
+	return { lsn => $lsn, time => now_in($node), rows => $node->safe_psql('postgres', 'SELECT count(*), sum(n), sum(id) FROM many') };
+}
+
+sub set
+{
+	my (%settings) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $_ = '$settings{$_}'") for sort keys %settings;
+	$node->reload;
+	return;
+}
+
+sub history_bytes { return $node->safe_psql('postgres', 'SELECT sum(bytes) FROM strata.layers()'); }
+
+sub horizon_passes
+{
+	my ($lsn) = @_;
+	return $node->poll_query_until('postgres', "SELECT lsn >= '$lsn' FROM strata.horizon()");
+}
+
+# Settings are read as PostgreSQL's others, and as intervals.
+for my $case (['strata.retention_time', '7 days', 1], ['strata.retention_time', '7d', 1], ['strata.retention_time', '90min', 1],
+	['strata.retention_time', '1 month', 1], ['strata.retention_time', '-1', 1], ['strata.retention_time', 'soon', 0],
+	['strata.retention_time', '-7 days', 0], ['strata.retention_size', '100GB', 1], ['strata.retention_size', '4TB', 1],
+	['strata.max_travel_age', '2 hours', 1], ['strata.max_travel_age', 'x', 0])
+{
+	my ($name, $value, $good) = @$case;
+	my ($out, $error) = try_sql($node, "ALTER SYSTEM SET $name = '$value'");
+	ok($good ? $error eq '' : $error =~ /ERROR:  22023: invalid value for parameter "$name": "$value"/, "$name = $value")
+	  or diag($error);
+}
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+
+# By time.
+load(2);
+$node->safe_psql('postgres', 'CREATE TABLE doomed AS SELECT i, md5(i::text) t FROM generate_series(1, 100000) i');
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE source STRATEGY file_copy');
+$node->safe_psql('source', 'UPDATE inside SET a = a + 10000');
+$node->safe_psql('copy', 'UPDATE inside SET a = a + 20000 WHERE a < 100');
+my $old = moment();
+my $standing = traveller($node, $old->{time});
+is($standing->query_safe('SELECT count(*) FROM doomed'), '100000', 'a session travels to what will be gone');
+$node->safe_psql('postgres', 'DROP TABLE doomed');
+my $since = moment();
+load(1);
+my @moments;
+my $age = "SELECT extract(epoch FROM clock_timestamp() - '$since->{time}')::int";
+while (@moments < 3 || $node->safe_psql('postgres', $age) < 15)
+{
+	load(1);
+	push @moments, moment();
+}
+like(at_lsn($node, $since->{lsn}, 'SELECT count(*) FROM doomed'), qr/does not exist/, 'the dropped table is gone at a later moment');
+my $copy_holds = 'SELECT count(*), sum(a) FROM inside';
+my $copied = '5000|' . (5000 * 5001 / 2 + 99 * 20000);
+for my $one (@moments)
+{
+	$one->{pages} = at_lsn($node, $one->{lsn}, $pages);
+	like($one->{pages}, qr/^[0-9a-f]{32}$/, 'all pages of a moment can be read');
+}
+is(at_lsn($node, $moments[-1]{lsn}, $copy_holds, 'copy'), $copied, 'the copied database is as it was');
+my $before = history_bytes();
+
+sub every_moment_is_right
+{
+	my ($what) = @_;
+	my $horizon = $node->safe_psql('postgres', 'SELECT lsn FROM strata.horizon()');
+	my $count = 0;
+	my @wrong;
+	for my $one (@moments)
+	{
+		next if $node->safe_psql('postgres', "SELECT '$one->{lsn}' < '$horizon'::pg_lsn") eq 't';
+		++$count;
+		push @wrong, "pages at $one->{lsn}" if at_lsn($node, $one->{lsn}, $pages) ne $one->{pages};
+		push @wrong, "rows at $one->{lsn}" if at_lsn($node, $one->{lsn}, 'SELECT count(*), sum(n), sum(id) FROM many') ne $one->{rows};
+		push @wrong, "the copied database at $one->{lsn}" if at_lsn($node, $one->{lsn}, $copy_holds, 'copy') ne $copied;
+	}
+	is(join("\n", @wrong), '', "$count moments $what");
+	cmp_ok($count, '>', 0, 'some of them have stayed');
+	return;
+}
+
+# The horizon goes to what is as old as the dropping of the table.
+my $keep = $node->safe_psql('postgres', $age);
+note("strata.retention_time = $keep s");
+set('strata.max_travel_age' => '1 day', 'strata.retention_time' => "$keep seconds");
+ok($node->poll_query_until('postgres', "SELECT lsn > '$old->{lsn}' FROM strata.horizon()"), 'the horizon passes the older moment');
+like(at_error($node, $old->{time}, 'SELECT 1'), qr/ERROR:  22023: cannot travel to .*: history does not reach back that far\nDETAIL:  Moments from .* can be reached/s,
+	'nobody goes there any more');
+like((try_sql($node, "SET strata.travel_lsn = '$old->{lsn}'"))[1], qr/ERROR:  22023: .*history does not reach back that far/, 'nor by LSN');
+is($standing->query_safe('SELECT count(*), min(t) FROM doomed'), '100000|' . $node->safe_psql('postgres', 'SELECT min(md5(i::text)) FROM generate_series(1, 100000) i'),
+	'the session that is there already reads on');
+set('strata.max_travel_age' => '1s');
+ok($node->poll_query_until('postgres', "SELECT coalesce(max(lsn_end) FILTER (WHERE image), '0/0') > '$old->{lsn}' FROM strata.layers()"),
+	'after strata.max_travel_age its history goes');
+set('strata.retention_time' => '1 day');
+my $told = $standing->query('SELECT count(*) FROM doomed');
+like($standing->{stderr}, qr/ERROR:  history at LSN \S+ is gone\nDETAIL:  .*strata\.max_travel_age.*\nHINT:  Travel to a later moment, or RESET/s,
+	'and the session is told so');
+$standing->{stderr} = '';
+is($standing->query_safe('RESET strata.travel_time; SELECT 1'), '1', 'it can go on in the present');
+$standing->quit;
+
+$node->restart;
+wait_for_history($node);
+is($node->safe_psql('postgres', "SELECT lsn > '$old->{lsn}' FROM strata.horizon()"), 't', 'the horizon is durable');
+every_moment_is_right('are as they were, to the byte, and so is a copied database whose source has changed');
+no_mismatch($node, 'every page rebuilt from trimmed history equals the page that PostgreSQL has');
+
+# By size.
+load(6);
+my $late = moment();
+my $large = history_bytes();
+my $images = $node->safe_psql('postgres', 'SELECT sum(bytes) FROM strata.layers() WHERE image');
+my $limit = int($images / 1048576) + 3;
+set('strata.retention_time' => '0', 'strata.retention_size' => "${limit}MB");
+my $within = "SELECT sum(bytes) <= 1.25 * $limit * 1048576 FROM strata.layers()";
+for (1 .. 4)
+{
+	load(3);
+	ok($node->poll_query_until('postgres', $within), "history keeps within $limit MB");
+}
+note("bytes: $before at first, $large before the size was bounded, " . history_bytes() . " now");
+ok(horizon_passes($late->{lsn}), 'what is older is gone');
+my $now = moment();
+$now->{pages} = at_lsn($node, $now->{lsn}, $pages);
+$node->stop('immediate');
+$node->start;
+wait_for_history($node);
+is(at_lsn($node, $now->{lsn}, $pages), $now->{pages}, 'after a crash all pages of a moment are the same');
+no_mismatch($node, 'and every page of the present');
+
+# A size that even the images exceed.
+set('strata.retention_size' => '1MB');
+load(2);
+ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM regexp_matches(pg_read_file('" . $node->logfile . "'), 'retention_size. cannot be kept')"),
+	'a bound that cannot be kept is told');
+no_mismatch($node, 'and history goes on');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir(\'pg_strata\') f WHERE f ~ \'layer$\''),
+	'no file is left over');
+is($node->safe_psql('postgres', 'SELECT state, last_error FROM strata.status()'), 'running|', 'history runs, with no error');
+unlike(slurp_file($node->logfile), qr/layers could not be merged/, 'no merge has failed');
+log_is_clean($node);
+$node->stop;
+done_testing();
