@@ -20,6 +20,7 @@ PGDLLEXPORT void _PG_init(void);
 #include "workers/first_start.h"
 #include "workers/ingest_worker.h"
 #include "workers/retention.h"
+#include "workers/wal_lag.h"
 
 void _PG_init(void) {
   // A session that loads the library by itself (CREATE EXTENSION with strata_enabled = off) gets the SQL functions,
@@ -33,6 +34,7 @@ void _PG_init(void) {
   strata::sql::install_explain_option();
   strata::workers::define_compaction_settings();
   strata::workers::define_retention_settings();
+  strata::workers::define_wal_lag_settings();
   strata::workers::register_ingest_worker();
   strata::workers::register_compaction_worker();
   strata::workers::install_first_start_hook();

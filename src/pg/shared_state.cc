@@ -121,8 +121,9 @@ void warn_if_held_up(bool& warned) {
   SpinLockRelease(&shared_state->mutex);
   if (error[0] == '\0') return;
   warned = true;
-  ereport(WARNING, (errmsg("waiting for history, which is held up"), errdetail_internal("%s", error),
-                    errhint("The session goes on when the cause is gone; moments that history has reached do not wait.")));
+  ereport(WARNING,
+          (errmsg("waiting for history, which is held up"), errdetail_internal("%s", error),
+           errhint("The session goes on when the cause is gone; moments that history has reached do not wait.")));
 }
 
 }  // namespace

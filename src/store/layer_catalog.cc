@@ -39,6 +39,16 @@ void LayerCatalog::create(Env& env, const std::string& directory, const StoreIde
   rewrite(env, directory, state, bytes)->close();
 }
 
+void LayerCatalog::destroy(Env& env, const std::string& directory) {
+  if (!env.exists(directory)) return;
+  env.remove(path_of(directory, kManifestName));
+  env.sync_directory(directory);
+  remove_handover(env, directory);
+  for (const std::string& name : env.list(directory)) {
+    if (name.ends_with(kLayerSuffix) || name == kManifestTemporaryName) env.remove(path_of(directory, name));
+  }
+}
+
 LayerCatalog::LayerCatalog(Env& env, std::string directory, SharedStore& shared)
     : env_(env), directory_(std::move(directory)), shared_(shared), state_(read_manifest(env_, directory_)) {
   shared_.raise_layer_number(state_.next_number);

@@ -16,6 +16,8 @@ class LayerCatalog {
   // gone: they are not to be swept away.
   static void create(Env& env, const std::string& directory, const StoreIdentity& identity);
   [[nodiscard]] static bool exists(Env& env, const std::string& directory);
+  // Removes the manifest, durably, then all that it named.
+  static void destroy(Env& env, const std::string& directory);
 
   // Replays the manifest, drops a torn tail, and sweeps. `shared` is borrowed.
   LayerCatalog(Env& env, std::string directory, SharedStore& shared);

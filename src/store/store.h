@@ -62,6 +62,9 @@ class Writer {
   // are layers without a manifest.
   static void create_store(Env& env, const std::string& directory, const StoreIdentity& identity);
   [[nodiscard]] static bool store_exists(Env& env, const std::string& directory);
+  // Removes the store's files, the manifest first: from then on there is no store. Readers of it get errors. The
+  // numbers of its layers are not given out again by a SharedStore that has seen them.
+  static void destroy_store(Env& env, const std::string& directory);
 
   // Opens: replays the manifest, drops what a crash left half-written, removes files that it does not name, and
   // publishes the layer set in `shared`. `shared` must be freshly created or hold what an earlier Writer left there

@@ -206,6 +206,8 @@ void Writer::create_store(Env& env, const std::string& directory, const StoreIde
   LayerCatalog::create(env, directory, identity);
 }
 
+void Writer::destroy_store(Env& env, const std::string& directory) { LayerCatalog::destroy(env, directory); }
+
 bool Writer::store_exists(Env& env, const std::string& directory) { return LayerCatalog::exists(env, directory); }
 
 Writer::Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options)

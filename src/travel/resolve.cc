@@ -82,8 +82,9 @@ Horizon require_history() {
   ereport(
       ERROR,
       (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has not begun yet"),
-       errdetail("The baseline is being taken: %llu of %llu blocks.", static_cast<unsigned long long>(done),
-                 static_cast<unsigned long long>(total)),
+       error[0] != '\0' ? errdetail_internal("%s", error)
+                        : errdetail("The baseline is being taken: %llu of %llu blocks.",
+                                    static_cast<unsigned long long>(done), static_cast<unsigned long long>(total)),
        errhint("Any moment after the baseline is complete can be travelled to; strata.status() shows its progress.")));
   pg_unreachable();
 }

@@ -34,6 +34,7 @@ extern "C" {
 #include "pg/shared_state.h"
 #include "workers/cluster_files.h"
 #include "workers/process.h"
+#include "workers/wal_lag.h"
 
 namespace strata::workers {
 namespace {
@@ -260,6 +261,7 @@ class Copier {
 
   void pace() {
     handle_interrupts();
+    check_wal_lag();
     if (bytes_done_ - bytes_reported_ >= kReportBytes) report_progress();
     if (bytes_total_ <= kUnlimitedBytes) return;
     const auto due = started_ + std::chrono::milliseconds(bytes_done_ * 1000 / kBytesPerSecond);

@@ -28,6 +28,7 @@ PGDLLEXPORT void strata_compaction_main(Datum argument);
 #include "workers/process.h"
 #include "workers/retention.h"
 #include "workers/trouble.h"
+#include "workers/wal_lag.h"
 
 namespace strata::workers {
 namespace {
@@ -60,10 +61,21 @@ bool history_runs() {
   return state == pg::HistoryState::kRunning;
 }
 
+bool merging_is_wanted() { return (compaction_enabled || retention_is_limited()) && history_runs(); }
+
+// The history that is being merged does not go on.
+class Abandoned {};
+
+void pause() {
+  handle_interrupts();
+  enforce_wal_lag();
+  if (!merging_is_wanted()) throw Abandoned();
+}
+
 void open_compactor() {
   CompactorOptions options;
   options.memory_bytes = static_cast<std::size_t>(maintenance_work_mem_kb) * 1024;
-  options.pause = handle_interrupts;
+  options.pause = pause;
   compactor =
       std::make_unique<Compactor>(pg::pg_env(), pg::kStoreDirectory, *pg::shared_store, rebuilder, std::move(options));
 }
@@ -106,7 +118,7 @@ void merge() {
 
 // Does what there is to do.
 Pause compact() {
-  if (!(compaction_enabled || retention_is_limited()) || !history_runs()) {
+  if (!merging_is_wanted()) {
     compactor.reset();
     pg::report_compaction(compaction_enabled ? pg::CompactionState::kWaiting : pg::CompactionState::kOff);
     return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
@@ -147,8 +159,14 @@ void warn(const std::string& error, bool passes) {
 
 Pause try_to_compact() {
   try {
+    enforce_wal_lag();
     return compact();
+  } catch (const Abandoned&) {
+    compactor.reset();
+    return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
   } catch (const StoreError& error) {
+    // Files of a history that was given up.
+    if (!merging_is_wanted()) return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
     warn(error.what(), passes_by_itself(error));
   } catch (const pg::PgError& error) {
     clean_up_after_error();

@@ -17,6 +17,7 @@ extern "C" {
 #include "workers/process.h"
 #include "workers/slot.h"
 #include "workers/trouble.h"
+#include "workers/wal_lag.h"
 
 namespace strata::workers {
 namespace {
@@ -25,8 +26,6 @@ constexpr int kRecordsPerPublication = 256;
 // Sessions that wait wake this process; these naps are for WAL that nobody waits for.
 constexpr long kShortestNap = 20;  // milliseconds
 constexpr long kLongestNap = 200;
-// More WAL than this is not kept back only because it changes little that the store keeps.
-constexpr Lsn kMaxUnflushedWal = Lsn{512} << 20;
 constexpr int kMaxFailedReads = 10;
 constexpr long kNapAfterFailedRead = 100;  // milliseconds
 
@@ -139,6 +138,7 @@ void Follower::ingest_record() {
 }
 
 void Follower::publish() {
+  check_wal_lag();
   unpublished_records_ = 0;
   const Lsn end = start_of_next_record(position_);
   if (end > published_) {
@@ -152,7 +152,7 @@ void Follower::publish() {
   }
   const Lsn wanted = pg_atomic_read_u64(&pg::shared_state->flush_wanted);
   const bool flush_is_wanted = writer_.flushed_lsn() < wanted && wanted <= published_;
-  if (flush_is_wanted || published_ - writer_.flushed_lsn() > kMaxUnflushedWal) {
+  if (flush_is_wanted || published_ - writer_.flushed_lsn() > max_unflushed_wal()) {
     persist([&] { writer_.flush(); });
     let_go_of_flushed_wal();
   }
@@ -193,6 +193,7 @@ void Follower::persist(const std::function<void()>& f) {
       if (!passes_by_itself(error)) throw;
       report_trouble(error.what());
     }
+    check_wal_lag();
     nap(kNapAfterTrouble, pg::Wait::kIngestRetry);
   }
 }

@@ -23,7 +23,7 @@ class Follower {
   Follower(Writer& writer, Reader& reader);
 
   // Ingests until the server ends the process. Trouble with the store's disk is waited out.
-  // Throws ingest::HistoryEnds, StoreError or pg::PgError where history cannot go on.
+  // Throws ingest::HistoryEnds, HistoryLost, StoreError or pg::PgError where history cannot go on.
   void run();
 
  private:

@@ -13,6 +13,7 @@ extern "C" {
 PGDLLEXPORT void strata_ingest_main(Datum argument);
 }
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -28,11 +29,17 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 #include "workers/process.h"
 #include "workers/slot.h"
 #include "workers/trouble.h"
+#include "workers/wal_lag.h"
 
 namespace strata::workers {
 namespace {
 
-constexpr long kNapWhileStopped = 60 * 1000;  // milliseconds; a reload of the configuration ends it
+constexpr long kNapWhileStopped = 1000;  // milliseconds
+// Between attempts to begin history anew, each of which may cost a checkpoint.
+constexpr long kLongestNapBeforeHistory = 15 * 1000;
+
+// The directory holds a history that was given up and has to go.
+bool store_is_obsolete = false;
 
 void set_state(pg::HistoryState state) {
   SpinLockAcquire(&pg::shared_state->mutex);
@@ -42,10 +49,20 @@ void set_state(pg::HistoryState state) {
 
 // What the store has, where sessions have not been told of less already.
 void publish_horizon(const Horizon& horizon) {
-  if (pg_atomic_read_u64(&pg::shared_state->trimmed_lsn) < horizon.lsn) {
+  const Lsn trimmed = pg_atomic_read_u64(&pg::shared_state->trimmed_lsn);
+  if (trimmed < horizon.lsn || trimmed == kMaxLsn) {
     pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, horizon.lsn);
   }
   pg::raise_horizon(horizon);
+}
+
+// From here on nobody reads what the store holds: who has read before believes nothing of it any more.
+void withdraw_history() {
+  pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, kMaxLsn);
+  pg_memory_barrier();
+  SpinLockAcquire(&pg::shared_state->mutex);
+  pg::shared_state->horizon = {};
+  SpinLockRelease(&pg::shared_state->mutex);
 }
 
 void withdraw_from_shared_state(int, Datum) {
@@ -101,6 +118,8 @@ void check_wal_is_there(Lsn history_end) {
 void keep_history() {
   check_settings();
   Env& env = pg::pg_env();
+  if (store_is_obsolete) Writer::destroy_store(env, pg::kStoreDirectory);
+  store_is_obsolete = false;
   const StoreIdentity cluster = identity_of_cluster();
   if (!Writer::store_exists(env, pg::kStoreDirectory)) Writer::create_store(env, pg::kStoreDirectory, cluster);
   Writer writer(env, pg::kStoreDirectory, *pg::shared_store);
@@ -121,6 +140,8 @@ void keep_history() {
   Reader reader(env, pg::kStoreDirectory, pg::shared_store);
   try {
     Follower(writer, reader).run();
+  } catch (const HistoryLost&) {
+    throw;
   } catch (...) {
     // What was ingested so far stays reachable when history is taken up again.
     try {
@@ -138,11 +159,24 @@ void report_end(const std::string& error, const std::string& hint) {
           (errmsg("strata: history has stopped: %s", error.c_str()), hint.empty() ? 0 : errhint("%s", hint.c_str())));
 }
 
+// Nothing of the old history is read or kept from here on, whatever the state of its disk.
+void give_up_history(const char* reason) {
+  constexpr const char* kHint = "A new history begins by itself, with a new baseline.";
+  withdraw_history();
+  const std::string error = std::string("history was given up: ") + reason;
+  pg::report_history_error(pg::HistoryState::kStarting, error.c_str(), kHint);
+  ereport(WARNING, (errmsg("strata: %s", error.c_str()), errhint("%s", kHint)));
+  store_is_obsolete = true;
+}
+
 enum class Outcome { kTrouble, kEnd };
 
 Outcome try_to_keep_history() {
   try {
     keep_history();
+  } catch (const HistoryLost& lost) {
+    give_up_history(lost.what());
+    return Outcome::kTrouble;
   } catch (const ingest::HistoryEnds& end) {
     report_end(end.what(), end.hint());
   } catch (const StoreError& error) {
@@ -167,16 +201,60 @@ Outcome try_to_keep_history() {
   return Outcome::kEnd;
 }
 
+bool history_exists() {
+  SpinLockAcquire(&pg::shared_state->mutex);
+  const bool exists = pg::shared_state->horizon.lsn != kInvalidLsn;
+  SpinLockRelease(&pg::shared_state->mutex);
+  return exists;
+}
+
+bool wal_lag_ends_history() {
+  try {
+    check_wal_lag();
+    return false;
+  } catch (const HistoryLost& lost) {
+    give_up_history(lost.what());
+    return true;
+  }
+}
+
+// Removes the old history's files, as far as that works now, and lets go of its WAL in any case.
+void make_room_for_history() {
+  if (!store_is_obsolete) return;
+  try {
+    Writer::destroy_store(pg::pg_env(), pg::kStoreDirectory);
+    store_is_obsolete = false;
+  } catch (const StoreError& error) {
+    report_trouble(error.what());
+  }
+  try {
+    drop_slot();
+  } catch (const pg::PgError& error) {
+    clean_up_after_error();
+    report_trouble(error.what());
+  }
+}
+
 void run() {
+  long nap_before_history = kNapAfterTrouble;
   for (;;) {
     const unsigned reloads = configuration_reloads();
     const Outcome outcome = try_to_keep_history();
     release_slot();
-    if (outcome == Outcome::kTrouble) {
-      nap(kNapAfterTrouble, pg::Wait::kIngestRetry);
-    } else {
+    if (outcome == Outcome::kEnd) {
       // What a human does about it ends with a reload or a restart.
-      while (configuration_reloads() == reloads) nap(kNapWhileStopped, pg::Wait::kIngestStopped);
+      while (configuration_reloads() == reloads && !wal_lag_ends_history())
+        nap(kNapWhileStopped, pg::Wait::kIngestStopped);
+      if (!store_is_obsolete) continue;
+    }
+    if (!history_exists()) {
+      // No WAL is wanted before the next attempt.
+      make_room_for_history();
+      nap(nap_before_history, pg::Wait::kIngestRetry);
+      nap_before_history = std::min(2 * nap_before_history, kLongestNapBeforeHistory);
+    } else {
+      nap_before_history = kNapAfterTrouble;
+      nap(kNapAfterTrouble, pg::Wait::kIngestRetry);
     }
   }
 }

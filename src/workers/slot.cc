@@ -14,6 +14,7 @@ extern "C" {
 #include "pg/guard.h"
 #include "pg/pg_env.h"
 #include "workers/process.h"
+#include "workers/wal_lag.h"
 
 namespace strata::workers {
 namespace {
@@ -54,8 +55,8 @@ Lsn take_slot() {
     if (MyReplicationSlot->data.database != InvalidOid || MyReplicationSlot->data.invalidated != RS_INVAL_NONE) {
       const bool logical = MyReplicationSlot->data.database != InvalidOid;
       release_slot();
-      throw ingest::HistoryEnds(logical ? "the replication slot \"strata\" is a logical one"
-                                        : "the replication slot \"strata\" has lost its WAL",
+      if (!logical) throw HistoryLost(kSlotLost);
+      throw ingest::HistoryEnds("the replication slot \"strata\" is a logical one",
                                 "Drop the slot with pg_drop_replication_slot('strata') and restart the server.");
     }
   }
@@ -64,22 +65,32 @@ Lsn take_slot() {
 }
 
 void advance_slot(Lsn lsn) {
+  bool lost = false;
   pg::pg_env().reached("slot-advance");
   pg::caught([&] {
     ReplicationSlot* slot = MyReplicationSlot;
     SpinLockAcquire(&slot->mutex);
-    slot->data.restart_lsn = lsn;
+    lost = slot->data.invalidated != RS_INVAL_NONE;
+    if (!lost) slot->data.restart_lsn = lsn;
     SpinLockRelease(&slot->mutex);
+    if (lost) return;
     ReplicationSlotMarkDirty();
     ReplicationSlotSave();
     ReplicationSlotsComputeRequiredLSN();
   });
+  if (lost) throw HistoryLost(kSlotLost);
   pg::pg_env().reached("slot-advanced");
 }
 
 void release_slot() {
   if (MyReplicationSlot == nullptr) return;
   pg::caught([] { ReplicationSlotRelease(); });
+}
+
+void drop_slot() {
+  pg::caught([] {
+    if (SearchNamedReplicationSlot(kSlotName, true) != nullptr) ReplicationSlotDrop(kSlotName, true);
+  });
 }
 
 }  // namespace strata::workers

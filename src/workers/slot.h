@@ -8,14 +8,18 @@ namespace strata::workers {
 inline constexpr const char* kSlotName = "strata";
 
 // Takes the slot for this process; makes it where there is none. Returns the LSN from which on it keeps WAL.
-// Throws ingest::HistoryEnds or pg::PgError.
+// Throws ingest::HistoryEnds, HistoryLost or pg::PgError.
 Lsn take_slot();
 
 // Lets go of WAL before `lsn`, durably. REQUIRES: the slot is taken, everything before lsn is durable in the store.
-// Throws pg::PgError.
+// Throws HistoryLost where the slot has lost its WAL meanwhile, pg::PgError.
 void advance_slot(Lsn lsn);
 
 // Gives the slot back, which keeps its WAL. No error when it was not taken.
 void release_slot();
+
+// Removes it, so that it keeps no WAL. No error when there is none. REQUIRES: this process has not taken it.
+// Throws pg::PgError.
+void drop_slot();
 
 }  // namespace strata::workers

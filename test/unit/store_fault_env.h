@@ -78,7 +78,8 @@ class FaultEnv : public Env {
   }
   bool exists(const std::string& path) override {
     const std::lock_guard lock(mutex_);
-    return names_.contains(path);
+    return names_.contains(path) || std::any_of(names_.begin(), names_.end(),
+                                                [&](const auto& one) { return one.first.starts_with(path + "/"); });
   }
   std::vector<std::string> list(const std::string& directory) override {
     const std::lock_guard lock(mutex_);

@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include "store/compactor.h"
+#include "store/time_marks.h"
 #include "store/trim_plan.h"
 #include "store_fault_env.h"
 #include "store_testing.h"
@@ -629,6 +631,64 @@ TEST(HistorySize, CountsEvenlyWithinARun) {
   EXPECT_EQ(size.end_of_first(2000), 200U);
   EXPECT_EQ(size.end_of_first(2400), 401U);
   EXPECT_EQ(size.end_of_first(2401), kMaxLsn);
+}
+
+TEST(TimeMarks, AreFoundByTimeAndByLsn) {
+  FaultEnv env;
+  Region region(std::size_t{1} << 18);
+  Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
+  Writer writer(env, "store", region.shared(), small());
+  Reader reader(env, "store", &region.shared());
+  EXPECT_FALSE(newest_mark_by_time(reader, 1000));
+  constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+  std::vector<TimeMark> marks;
+  for (std::int64_t n = -20; n < 20; ++n) {
+    // Before and after 2000-01-01.
+    const TimeMark mark{.time = n * 1'000'000'007, .lsn = static_cast<Lsn>(1000 + n * 10)};
+    const std::uint64_t sortable = static_cast<std::uint64_t>(mark.time) ^ kSignBit;
+    put(writer,
+        {value({.kind = KeyKind::kTimeMark,
+                .tablespace = static_cast<std::uint32_t>(sortable >> 32),
+                .database = static_cast<std::uint32_t>(sortable)},
+               mark.lsn, "12345678")},
+        mark.lsn);
+    writer.publish(mark.lsn);
+    if (n == 0) writer.flush();
+    marks.push_back(mark);
+  }
+  EXPECT_FALSE(newest_mark_by_time(reader, marks.front().time - 1));
+  EXPECT_FALSE(newest_mark_by_lsn(reader, marks.front().lsn - 1));
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    const auto is_mark = [&](const std::optional<TimeMark>& found) {
+      return found && found->time == marks[i].time && found->lsn == marks[i].lsn;
+    };
+    EXPECT_TRUE(is_mark(newest_mark_by_time(reader, marks[i].time)));
+    EXPECT_TRUE(is_mark(newest_mark_by_time(reader, marks[i].time + 1)));
+    EXPECT_TRUE(is_mark(newest_mark_by_lsn(reader, marks[i].lsn)));
+    EXPECT_TRUE(is_mark(newest_mark_by_lsn(reader, marks[i].lsn + 9)));
+  }
+  EXPECT_EQ(newest_mark_by_time(reader, std::numeric_limits<std::int64_t>::max())->lsn, marks.back().lsn);
+}
+
+TEST(DestroyStore, LeavesNoFileAndMakesRoomForAnother) {
+  FaultEnv env;
+  Region region(std::size_t{1} << 18);
+  for (int round = 0; round < 2; ++round) {
+    Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
+    Writer writer(env, "store", region.shared(), small());
+    writer.begin_baseline(kRedo);
+    writer.add_baseline(image(page(1, 1), kRedo, "of round " + std::to_string(round)).entry());
+    writer.finish_baseline({.lsn = kRedo, .time = 0});
+    put(writer, {record(page(1, 1), 200, "abc")}, 200);
+    writer.publish(200);
+    writer.flush();
+    Reader reader(env, "store", &region.shared());
+    EXPECT_EQ(reader.chain(page(1, 1), 200).front().value, "of round " + std::to_string(round));
+    Writer::destroy_store(env, "store");
+    EXPECT_FALSE(Writer::store_exists(env, "store"));
+    EXPECT_TRUE(env.list("store").empty());
+  }
+  Writer::destroy_store(env, "store");
 }
 
 }  // namespace

@@ -1,0 +1,31 @@
+// How much WAL may wait for history, and what happens beyond that: history is given up, never the disk of pg_wal.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "store/lsn.h"
+
+namespace strata::workers {
+
+// The WAL that history needs next is not kept any more: it has to begin anew, with a new baseline.
+class HistoryLost : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+inline constexpr const char* kSlotLost = "the replication slot \"strata\" has lost its WAL";
+
+// REQUIRES: called from _PG_init while the postmaster preloads libraries.
+void define_wal_lag_settings();
+
+// WAL that is flushed to layer files when so much of it is not; well below strata.max_wal_lag.
+[[nodiscard]] Lsn max_unflushed_wal();
+
+// For ingest. Throws HistoryLost when the slot holds back more than strata.max_wal_lag, or has been invalidated. Cheap.
+void check_wal_lag();
+
+// For another process, in case that one hangs: takes the WAL from it when it has not acted for a while. Cheap.
+void enforce_wal_lag();
+
+}  // namespace strata::workers

@@ -1,0 +1,123 @@
+# WAL is not held back for history beyond strata.max_wal_lag: history is given up, loudly, and begins anew by itself.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Strata;
+use Test::More;
+
+my $node = new_node('wal_lag', max_wal_size => "'64MB'", min_wal_size => "'32MB'", wal_keep_size => 0);
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION strata;
+CREATE TABLE t (a int);
+INSERT INTO t VALUES (1);
+SQL
+my $store = $node->data_dir . '/pg_strata';
+
+# 16 MB a segment.
+sub write_wal
+{
+	my ($segments) = @_;
+	$node->safe_psql('postgres', "INSERT INTO t VALUES (0); SELECT pg_switch_wal()") for 1 .. $segments;
+	return;
+}
+
+sub kept_bytes
+{
+	return "SELECT coalesce((SELECT pg_current_wal_lsn() - restart_lsn FROM pg_replication_slots WHERE slot_name = 'strata'), 0)";
+}
+
+sub set
+{
+	my ($name, $value) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $name = '$value'");
+	$node->reload;
+	return;
+}
+
+# History as it should be after it has begun anew: right from there on, and silent about what was before.
+sub begun_anew
+{
+	my ($old, $standing) = @_;
+	ok($node->poll_query_until('postgres', "SELECT state = 'running' AND horizon_lsn > '$old->{lsn}' FROM strata.status()"),
+		'a new history begins by itself');
+	is(state_of($node, 'last_error IS NULL'), 't', 'with no error');
+	like(at_error($node, $old->{time}, 'SELECT * FROM t'), qr/ERROR:  22023: .*history does not reach back that far/, 'that does not reach back to the old one');
+	$standing->query('SELECT count(*) FROM t');
+	like($standing->{stderr}, qr/ERROR:  history at LSN \S+ is gone|could not/, 'a session that stands in the old one gets an error');
+	$standing->{stderr} = '';
+	is($standing->query_safe('RESET strata.travel_time; SELECT count(*) > 0 FROM t'), 't', 'and can go on in the present');
+	$standing->quit;
+	my $count = $node->safe_psql('postgres', 'SELECT count(*) FROM t');
+	my $then = now_in($node);
+	$node->safe_psql('postgres', 'DELETE FROM t');
+	is(at($node, $then, 'SELECT count(*) FROM t'), $count, 'the new history is travelled in');
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (1)');
+	no_mismatch($node);
+	ok($node->poll_query_until('postgres',
+			'SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir(\'pg_strata\') f WHERE f ~ \'layer$\''),
+		'no file of the old one is left');
+	return;
+}
+
+sub moment { return { lsn => lsn_in($node), time => now_in($node) }; }
+
+sub in_log
+{
+	my ($pattern, $offset) = @_;
+	return scalar(() = slurp_file($node->logfile, $offset) =~ /$pattern/g);
+}
+
+# The store's disk refuses writes.
+set('strata.max_wal_lag', '64MB');
+my $old = moment();
+my $standing = traveller($node, $old->{time});
+is($standing->query_safe('SELECT count(*) FROM t'), '1', 'a session travels');
+chmod 0500, $store or die "chmod: $!";
+write_wal(8);
+ok($node->poll_query_until('postgres', kept_bytes() . ' < 64 * 1024 * 1024'), 'WAL is let go of');
+$node->safe_psql('postgres', 'CHECKPOINT');
+cmp_ok($node->safe_psql('postgres', 'SELECT sum(size) FROM pg_ls_waldir()'), '<=', 160 * 1024 * 1024, 'and pg_wal is recycled');
+is(in_log(qr/WARNING: .*strata: history was given up: \d+ MB of WAL are held back, "strata.max_wal_lag" is 64 MB/, 0), 1, 'the log says so, once');
+like(at_error($node, $old->{time}, 'SELECT 1'), qr/ERROR:  55000: history has not begun yet\n/, 'nobody can travel meanwhile');
+write_wal(8);
+is($node->safe_psql('postgres', kept_bytes() . ' < 96 * 1024 * 1024'), 't', 'nor is more WAL kept');
+chmod 0700, $store or die "chmod: $!";
+begun_anew($old, $standing);
+
+# PostgreSQL's own limit.
+set('strata.max_wal_lag', '0');
+set('max_slot_wal_keep_size', '32MB');
+$old = moment();
+$standing = traveller($node, $old->{time});
+$standing->query_safe('SELECT count(*) FROM t');
+chmod 0500, $store or die "chmod: $!";
+write_wal(8);
+$node->safe_psql('postgres', 'CHECKPOINT');
+ok($node->poll_query_until('postgres', kept_bytes() . ' < 64 * 1024 * 1024'), 'the slot is invalidated');
+chmod 0700, $store or die "chmod: $!";
+begun_anew($old, $standing);
+cmp_ok(in_log(qr/WARNING: .*strata: history was given up: the replication slot "strata" has lost its WAL/, 0), '>=', 1, 'the log says why');
+
+# The process that has the slot hangs.
+set('max_slot_wal_keep_size', '-1');
+set('strata.max_wal_lag', '64MB');
+$old = moment();
+$standing = traveller($node, $old->{time});
+$standing->query_safe('SELECT count(*) FROM t');
+my $ingest = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'");
+kill 'STOP', $ingest or die "kill: $!";
+write_wal(8);
+ok($node->poll_query_until('postgres', "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = 'strata'"),
+	'the slot of a process that hangs is invalidated');
+$node->safe_psql('postgres', 'CHECKPOINT');
+kill 'CONT', $ingest or die "kill: $!";
+begun_anew($old, $standing);
+
+$node->restart;
+wait_for_history($node);
+no_mismatch($node, 'after a restart every page is right');
+log_is_clean($node);
+$node->stop;
+done_testing();
