@@ -47,10 +47,10 @@ void set_state(pg::HistoryState state) {
   SpinLockRelease(&pg::shared_state->mutex);
 }
 
-// What the store has, where sessions have not been told of less already.
+// What the store has. In a server that runs already trimmed_lsn may be lower, for a session that stands there.
 void publish_horizon(const Horizon& horizon) {
   const Lsn trimmed = pg_atomic_read_u64(&pg::shared_state->trimmed_lsn);
-  if (trimmed < horizon.lsn || trimmed == kMaxLsn) {
+  if (trimmed == kInvalidLsn || trimmed == kMaxLsn) {
     pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, horizon.lsn);
   }
   pg::raise_horizon(horizon);
