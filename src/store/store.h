@@ -42,6 +42,7 @@ struct LayerInfo {
 
 struct StoreOptions {
   int compression_level = 1;
+  int flush_compression_level = -1;  // of L0 layers, which are merged soon
   std::size_t value_block_bytes = 64 * 1024;
   std::size_t index_block_bytes = 16 * 1024;
   std::uint64_t max_layer_bytes = std::uint64_t{1} << 30;  // of a baseline's image layers

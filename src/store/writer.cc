@@ -25,7 +25,9 @@ struct SequencedEntry {
 // Writes a layer and its directory entry. A file that could not be completed is taken away again.
 template <class AddAll>
 Layer write_layer(Env& env, LayerCatalog& catalog, LsnRange lsns, const StoreOptions& options, AddAll&& add_all) {
-  LayerWriter writer(env, catalog.directory(), catalog.take_number(), false, kFlushedLevel, lsns, options);
+  StoreOptions flush_options = options;
+  flush_options.compression_level = options.flush_compression_level;
+  LayerWriter writer(env, catalog.directory(), catalog.take_number(), false, kFlushedLevel, lsns, flush_options);
   try {
     add_all(writer);
     Layer layer = writer.finish();
@@ -83,6 +85,7 @@ struct Writer::Impl {
   StoreOptions options;
   LayerCatalog catalog;
   int active = 0;              // the arena that is filled
+  Lsn first_put = kMaxLsn;     // the lowest LSN in it
   Lsn last_end = kInvalidLsn;  // of the record put last
   Lsn boundary = kInvalidLsn;  // everything up to it was put: the end of the record before that one
   std::uint32_t sequence = 0;  // of the next version with LSN last_end
@@ -96,9 +99,14 @@ void Writer::Impl::switch_arena(Lsn above) {
   env.reached("arena-switch");
   const int other = 1 - active;
   Memtable& to = shared.open_arena(other);
-  Memtable::Cursor from(shared.arena(active));
-  for (from.seek_first(); from.valid(); from.next()) {
-    if (from.lsn() > above) to.add_copy(from);
+  first_put = kMaxLsn;
+  if (last_end > above) {
+    Memtable::Cursor from(shared.arena(active));
+    for (from.seek_first(); from.valid(); from.next()) {
+      if (from.lsn() <= above) continue;
+      to.add_copy(from);
+      first_put = std::min(first_put, from.lsn());
+    }
   }
   shared.close_arena(active);
   active = other;
@@ -107,21 +115,15 @@ void Writer::Impl::switch_arena(Lsn above) {
 
 void Writer::Impl::flush() {
   const Lsn upto = shared.visible_lsn();
-  const Memtable& table = shared.arena(active);
   LsnRange lsns;
-  Memtable::Cursor cursor(table);
-  for (cursor.seek_first(); cursor.valid(); cursor.next()) {
-    const Lsn lsn = cursor.lsn();
-    if (lsn > upto) continue;
-    if (lsns.empty()) lsns = {.begin = lsn, .end = lsn + 1};
-    lsns = {.begin = std::min(lsns.begin, lsn), .end = std::max(lsns.end, lsn + 1)};
-  }
+  if (first_put <= upto) lsns = {.begin = first_put, .end = std::min(last_end, upto) + 1};
   if (lsns.empty() && upto == catalog.state().flushed) return;
 
   ManifestEdit edit;
   edit.flushed = upto;
   if (!lsns.empty()) {
     edit.added.push_back(write_layer(env, catalog, lsns, options, [&](LayerWriter& layer) {
+      Memtable::Cursor cursor(shared.arena(active));
       for (cursor.seek_first(); cursor.valid(); cursor.next()) {
         if (cursor.lsn() <= upto) layer.add(cursor.entry(), cursor.sequence());
       }
@@ -249,6 +251,7 @@ void Writer::put(std::span<const Entry> entries, Lsn end) {
     impl.put_past_memtable(entries, end);
     return;
   }
+  if (!entries.empty()) impl.first_put = std::min(impl.first_put, end);
   for (const Entry& entry : entries) impl.shared.arena(impl.active).add(entry, impl.sequence++);
 }
 

@@ -3,6 +3,7 @@
 extern "C" {
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "access/xlogutils.h"
 #include "storage/condition_variable.h"
 }
 
@@ -42,14 +43,14 @@ std::string at_lsn(Lsn lsn) {
   return text;
 }
 
-XLogReaderState* open_wal(ReadLocalXLogPageNoWaitPrivate* page_reader) {
+XLogReaderState* open_wal(WalChunks* chunks) {
   XLogReaderState* wal = nullptr;
   pg::caught([&] {
     XLogReaderRoutine routine = {};
-    routine.page_read = &read_local_xlog_page_no_wait;
+    routine.page_read = &WalChunks::read_page;
     routine.segment_open = &wal_segment_open;
     routine.segment_close = &wal_segment_close;
-    wal = XLogReaderAllocate(wal_segment_size, nullptr, &routine, page_reader);
+    wal = XLogReaderAllocate(wal_segment_size, nullptr, &routine, chunks);
     if (wal == nullptr) ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
     wal->system_identifier = GetSystemIdentifier();
   });
@@ -61,7 +62,7 @@ XLogReaderState* open_wal(ReadLocalXLogPageNoWaitPrivate* page_reader) {
 Follower::Follower(Writer& writer, Reader& reader)
     : writer_(writer),
       translator_(reader, writer.identity(), writer.horizon(), writer.flushed_lsn()),
-      wal_(open_wal(&page_reader_)),
+      wal_(open_wal(&chunks_)),
       position_(writer.flushed_lsn()),
       published_(writer.flushed_lsn()),
       kept_from_(kInvalidLsn),
@@ -110,8 +111,7 @@ bool Follower::read_record() {
     failed_reads_ = 0;
     return true;
   }
-  const bool end_of_wal = page_reader_.end_of_wal;
-  page_reader_.end_of_wal = false;
+  const bool end_of_wal = chunks_.take_end_of_wal();
   const std::string reason = message != nullptr ? message : "no reason given";
   XLogBeginRead(wal_.get(), position_);
   if (end_of_wal) return false;

@@ -5,7 +5,6 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/xlogreader.h"
-#include "access/xlogutils.h"
 }
 
 #include <functional>
@@ -14,6 +13,7 @@ extern "C" {
 
 #include "ingest/translate.h"
 #include "store/store.h"
+#include "workers/wal_chunks.h"
 
 namespace strata::workers {
 
@@ -43,7 +43,7 @@ class Follower {
 
   Writer& writer_;
   ingest::RecordTranslator translator_;
-  ReadLocalXLogPageNoWaitPrivate page_reader_{};
+  WalChunks chunks_;
   std::unique_ptr<XLogReaderState, FreeReader> wal_;
   Lsn position_;   // where the next record begins
   Lsn published_;  // up to where sessions see
