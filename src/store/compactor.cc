@@ -69,6 +69,8 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
   MergeCursor input(std::move(streams));
   std::vector<Layer> outputs;
   std::unique_ptr<LayerWriter> output;
+  StoreOptions store = options.store;
+  if (plan.level > 1) store.compression_level = options.later_compression_level;
   const std::size_t max_chunk = options.memory_bytes / 8;
   std::uint64_t keys = 0;
 
@@ -82,7 +84,7 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
     }
     if (output == nullptr) {
       output = std::make_unique<LayerWriter>(env, directory, shared.take_layer_number(), false, plan.level, plan.lsns,
-                                             options.store);
+                                             store);
       files.add(output->name());
     }
 

@@ -8,7 +8,7 @@ namespace strata {
 
 namespace {
 
-constexpr std::size_t kRestartInterval = 16;
+constexpr std::size_t kRestartInterval = 64;
 
 enum Flags : std::uint8_t {
   kBase = 1,

@@ -9,7 +9,10 @@
 
 namespace strata {
 
-// What makes `after` out of `before`, both of one length below 2^16; nothing when it would be longer than `limit`.
+inline constexpr std::size_t kMaxDiffPageBytes = 8192;
+
+// What makes `after` out of `before`, both of one length of at most kMaxDiffPageBytes; nothing when it would be longer
+// than `limit`. What has moved within the page is found where it has moved by a multiple of 8.
 [[nodiscard]] std::optional<std::string> make_page_diff(std::string_view before, std::string_view after,
                                                         std::size_t limit);
 

@@ -77,7 +77,7 @@ sub set_compaction
 sub merged
 {
 	return $node->poll_query_until('postgres',
-		'SELECT coalesce(max(runs), 0) < 4 FROM (SELECT count(DISTINCT lsn_begin) AS runs FROM strata.layers() WHERE NOT image GROUP BY level) l');
+		'SELECT coalesce(max(runs), 0) < 8 FROM (SELECT count(DISTINCT lsn_begin) AS runs FROM strata.layers() WHERE NOT image GROUP BY level) l');
 }
 
 sub every_moment_is_right
@@ -124,7 +124,7 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = (SELECT count(*) FROM 
 for my $kill (1 .. 4)
 {
 	set_compaction('off');
-	load(2);
+	load(3);
 	remember_moment();
 	set_compaction('on');
 	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_ls_dir('pg_strata') f WHERE f ~ 'delta[1-9].*layer' AND f NOT IN (SELECT name FROM strata.layers())")
@@ -139,7 +139,7 @@ ok(merged(), 'after kill -9 of the worker the layers are merged');
 every_moment_is_right('and every moment is right');
 
 # Ended alone: the server goes on.
-load(2);
+load(3);
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'strata compaction'");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'strata compaction'");
 ok(merged(), 'after the end of the worker another one merges');

@@ -318,6 +318,21 @@ TEST_P(CompactionCrash, AtAnyOperationLosesNothingAndLeavesNoFile) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, CompactionCrash, ::testing::Range(1U, 2U));
 
+TEST(PageDiff, IsShortWhereTuplesHaveMoved) {
+  std::mt19937 random(1);
+  std::string before(kPageBytes, '\0');
+  for (char& byte : before) byte = static_cast<char>(random());
+  std::string after = before;
+  // A tuple of 128 bytes goes, and those in front of it close up.
+  after.replace(2048 + 128, 4096, before.substr(2048, 4096));
+  after.replace(2048, 128, std::string(128, '\0'));
+  const auto diff = make_page_diff(before, after, 2000);
+  ASSERT_TRUE(diff);
+  EXPECT_LT(diff->size(), 160U);
+  ASSERT_TRUE(apply_page_diff(*diff, before));
+  EXPECT_TRUE(before == after);
+}
+
 TEST(PageDiff, MakesTheLaterPageOutOfTheEarlier) {
   std::mt19937 random(1);
   for (int round = 0; round < 2000; ++round) {
@@ -328,6 +343,11 @@ TEST(PageDiff, MakesTheLaterPageOutOfTheEarlier) {
       const std::size_t at = random() % after.size();
       for (std::size_t i = at; i < std::min(after.size(), at + random() % 40); ++i)
         after[i] = static_cast<char>(random());
+    }
+    for (unsigned n = random() % 3; n > 0; --n) {
+      const std::size_t from = random() % (after.size() - 2000) / 8 * 8;
+      const std::size_t to = random() % (after.size() - 2000) / 8 * 8;
+      after.replace(to, 2000, before.substr(from, 2000));
     }
     const auto diff = make_page_diff(before, after, 4000);
     ASSERT_TRUE(diff);
