@@ -99,7 +99,7 @@ my $lsn = lsn_in($node);
 $node->safe_psql('postgres', "SELECT strata.wait_for('$lsn')");
 is(state_of($node, 'state, last_error'), 'running|', 'and so does history');
 heal_io();
-ok($node->poll_query_until('postgres', 'SELECT coalesce(max(runs), 0) < 4 FROM (SELECT count(DISTINCT lsn_begin) AS runs FROM strata.layers() WHERE NOT image GROUP BY level) l'),
+ok($node->poll_query_until('postgres', 'SELECT coalesce(max(runs), 0) < 8 FROM (SELECT count(DISTINCT lsn_begin) AS runs FROM strata.layers() WHERE NOT image GROUP BY level) l'),
 	'layers are merged once there is room');
 ok($node->poll_query_until('postgres', $leftover, 0), 'no file is left over');
 no_mismatch($node, 'after all this every page rebuilt from history equals the present');

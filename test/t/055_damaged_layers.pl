@@ -40,7 +40,7 @@ sub travel_to
 	return try_sql($node, "SET strata.travel_lsn = '$moment->{lsn}'; $sum", stop => 1);
 }
 
-new_round() for 1 .. 6;
+new_round() for 1 .. 12;
 is(wrong_moments(0 .. $#moments), '', 'every moment is as it was');
 
 # A disk that cannot read: another session than the one that has the blocks in memory.
@@ -94,7 +94,7 @@ is(wrong_moments(4, 5), '', 'moments after it, which begin with newer images, ar
 is(state_of($node, 'state, last_error'), 'running|', 'history goes on');
 
 # Merging goes round it.
-new_round() for 1 .. 6;
+new_round() for 1 .. 12;
 my $log = -s $node->logfile;
 $node->safe_psql('postgres', 'ALTER SYSTEM SET strata.compaction = on; SELECT pg_reload_conf()');
 ok($node->wait_for_log(qr/WARNING:  strata: layers could not be merged: .*\Q$layer\E.*\n.*HINT:  These layers stay as they are, history goes on/, $log),
