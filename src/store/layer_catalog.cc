@@ -29,8 +29,9 @@ void LayerCatalog::create(Env& env, const std::string& directory, const StoreIde
   env.create_directory(directory);
   for (const std::string& name : env.list(directory)) {
     if (name.ends_with(kLayerSuffix)) {
-      throw StoreError(ErrorKind::kCorrupt,
-                       "directory \"" + directory + "\" holds the layer \"" + name + "\", but no manifest");
+      std::string message = "found the layer \"";
+      message.append(path_of(directory, name)).append("\", but no manifest");
+      throw StoreError(ErrorKind::kCorrupt, message);
     }
   }
   ManifestState state;

@@ -59,8 +59,8 @@ struct WriteCounters {
 // One per store directory at a time. Not thread-safe.
 class Writer {
  public:
-  // Creates the directory with an empty manifest. Throws kInvalid when there is a store already, and kCorrupt when there
-  // are layers without a manifest.
+  // Creates the directory with an empty manifest. Throws kInvalid when there is a store already, and kCorrupt when
+  // there are layers without a manifest.
   static void create_store(Env& env, const std::string& directory, const StoreIdentity& identity);
   [[nodiscard]] static bool store_exists(Env& env, const std::string& directory);
   // Removes the store's files, the manifest first: from then on there is no store. Readers of it get errors. The

@@ -74,7 +74,7 @@ my @cases = (
 	{
 		what => 'a manifest that is gone while its layers are there',
 		do => sub { unlink $manifest or die "$manifest: $!" },
-		message => qr/"pg_strata" holds the layer ".*", but no manifest/ },
+		message => qr/found the layer "pg_strata\/.*", but no manifest/ },
 	{
 		what => 'a file in the place of the directory',
 		do => sub { rename $store, "$store.dir" or die; append_to_file($store, '') },
