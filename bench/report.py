@@ -82,7 +82,7 @@ def table(figures, errors):
 
 
 def write(figures, errors, raw, about, complete):
-    """build/bench always; doc/performance.md when the run was whole, with full sizes."""
+    """build/bench always; doc/performance.md when the run was complete."""
     text = HEAD + "\n" + "".join(f"* {key}: {value}\n" for key, value in about.items()) + "\n" + table(figures, errors)
     (OUT / "performance.md").write_text(text, encoding="utf-8")
     results = {"about": about, "errors": errors, "raw": raw,
