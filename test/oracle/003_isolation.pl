@@ -12,6 +12,6 @@ my $workload = sub {
 	my ($node, $oracle) = @_;
 	cmp_ok(run_suite($node, $oracle, 'isolation', 15), '>', 100, 'the isolation suite has run');
 };
-pitr_test('isolation', $workload, conf => { checkpoint_timeout => "'30s'" }, anywhere => 8, odd => 12, commits => 2, disorder => 2, groups => 14);
+pitr_test('isolation', $workload, conf => { checkpoint_timeout => "'30s'" }, anywhere => 8, odd => 12, commits => 2, groups => 14);
 wal_test('isolation', $workload);
 done_testing();

@@ -1,4 +1,4 @@
-# pgbench, while other clients create, rewrite, reindex, vacuum and drop.
+# pgbench, while other clients create, rewrite, reindex, vacuum and drop; commits whose timestamps are out of order.
 use strict;
 use warnings;
 
@@ -10,6 +10,6 @@ use Test::More;
 
 my $workload = sub { my ($node, $oracle) = @_; run_pgbench($node, $oracle, 20); };
 my %conf = (autovacuum => 'on');
-pitr_test('pgbench', $workload, conf => \%conf, anywhere => 8, odd => 12, commits => 4, disorder => 5);
+pitr_test('pgbench', $workload, conf => \%conf, anywhere => 8, odd => 12, commits => 4, disorder => 8);
 wal_test('pgbench', $workload, conf => \%conf);
 done_testing();

@@ -54,6 +54,7 @@ sub pitr_test
 	my $oracle = StrataOracle->begin($node);
 	$workload->($node, $oracle, $seed);
 	$oracle->choose_points($seed, %option);
+	cmp_ok($oracle->{wal}{inversions}, '>=', $option{disorder}, "$name: enough commits come into WAL after later ones") if $option{disorder};
 	my @differences = $oracle->compare(sub { note($_[0]) });
 	diag("$name, seed $seed: " . $oracle->summary);
 	note_figures("$name.pitr", $oracle->figures, wal_statistics($node, @$oracle{qw(start end)}));

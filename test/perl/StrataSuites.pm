@@ -4,6 +4,8 @@ package StrataSuites;
 use strict;
 use warnings;
 
+use feature 'state';
+
 use Exporter 'import';
 use File::Path qw(make_path);
 use POSIX ':sys_wait_h';
@@ -17,7 +19,9 @@ our @EXPORT = qw(run_suite run_contrib run_pgbench);
 sub _run_with_points
 {
 	my ($node, $oracle, $seconds, $last, @command) = @_;
-	my $out = "$PostgreSQL::Test::Utils::tmp_check/command.out";
+	# Other test files run commands at the same time.
+	state $folder = PostgreSQL::Test::Utils::tempdir;
+	my $out = "$folder/command.out";
 	my $pid = fork // die "could not fork: $!";
 	if ($pid == 0)
 	{
@@ -90,7 +94,8 @@ sub run_contrib
 	return $count;
 }
 
-# pgbench, while other clients change what it works on.
+# pgbench, while other clients change what it works on; then many clients that do nothing but commit, so that some commits
+# come into WAL after later ones.
 sub run_pgbench
 {
 	my ($node, $oracle, $seconds) = @_;
@@ -122,6 +127,8 @@ SQL
 	my $started = time;
 	_run_with_points($node, $oracle, 3, \$started, 'pgbench', '-n', '-c', '6', '-j', '2', '-T', $seconds, '-b', 'tpcb-like@10', '-f', "$dir/ddl.sql\@1",
 		'--max-tries=10', $node->connstr('postgres'));
+	append_to_file("$dir/commit.sql", "SELECT pg_current_xact_id();\n");
+	_run_with_points($node, $oracle, 3, \$started, 'pgbench', '-n', '-c', '24', '-j', '2', '-t', '2000', '-f', "$dir/commit.sql", $node->connstr('postgres'));
 	return;
 }
 

@@ -8,7 +8,6 @@ use strict;
 use warnings;
 
 use Exporter 'import';
-use File::Path qw(make_path rmtree);
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(workload_conf prepare_workload workload_scripts run_scripts);
@@ -282,9 +281,7 @@ sub workload_scripts
 sub run_scripts
 {
 	my ($node, @scripts) = @_;
-	my $dir = "$PostgreSQL::Test::Utils::tmp_check/scripts";
-	rmtree($dir);
-	make_path($dir);
+	my $dir = PostgreSQL::Test::Utils::tempdir;
 	local $ENV{PGOPTIONS} = '-c lock_timeout=300ms -c statement_timeout=20s';
 	my @runs;
 	my $number = 0;
@@ -295,7 +292,7 @@ sub run_scripts
 		push @runs, IPC::Run::start([ 'psql', '-Xqt', '-d', $node->connstr('postgres'), '-f', $file ], '<', \undef, '>', "$file.out", '2>', "$file.err");
 	}
 	$_->finish for @runs;
-	return $dir;
+	return;
 }
 
 1;
