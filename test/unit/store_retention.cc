@@ -551,9 +551,14 @@ TEST_P(RetentionCrash, AtAnyOperationLosesNothingAndLeavesNoFile) {
         open();
         // The horizon and the layers go together.
         const bool trimmed = writer_->horizon().lsn == cut;
+        Lsn images_end = kInvalidLsn;
         for (const LayerInfo& layer : writer_->layers()) {
-          if (!layer.image && trimmed) {
-            ASSERT_GT(layer.lsns.begin, cut);
+          if (layer.image) images_end = std::max(images_end, layer.lsns.end);
+        }
+        ASSERT_EQ(images_end > kRedo + 1, trimmed);
+        for (const LayerInfo& layer : writer_->layers()) {
+          if (!layer.image) {
+            ASSERT_GE(layer.lsns.begin, images_end);
           }
         }
       }
