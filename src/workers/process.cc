@@ -13,6 +13,7 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "storage/proc.h"
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
@@ -38,6 +39,8 @@ void start_process() {
   pqsignal(SIGTERM, die);
   pqsignal(SIGUSR1, procsignal_sigusr1_handler);
   BackgroundWorkerUnblockSignals();
+  // Makes its wait events visible, and lets pg_terminate_backend() find it.
+  InitProcessPhase2();
   // Shows the process in pg_stat_activity, as PostgreSQL does with its own that have no database.
   pgstat_beinit();
   pgstat_bestart_initial();
