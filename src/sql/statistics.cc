@@ -4,6 +4,7 @@ extern "C" {
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -11,6 +12,7 @@ extern "C" {
 
 #include "pg/statistics.h"
 #include "sql/prerequisites.h"
+#include "travel/session.h"
 
 namespace strata::sql {
 
@@ -46,6 +48,8 @@ Datum strata_stat(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(strata_stat_reset);
 Datum strata_stat_reset(PG_FUNCTION_ARGS) {
   require_enabled();
+  // As pg_stat_reset() and its like.
+  if (travel::travelling()) PreventCommandIfReadOnly("strata.stat_reset()");
   pg::reset_statistics();
   PG_RETURN_VOID();
 }
