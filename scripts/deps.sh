@@ -10,6 +10,8 @@ packages=(
   # the build
   cmake ninja-build g++ make pkg-config binutils util-linux
   libxxhash-dev libzstd-dev
+  # the command line
+  libcli11-dev libfmt-dev
   # PostgreSQL's source and its build
   ca-certificates debian-archive-keyring bzip2 xz-utils bison flex perl
   libicu-dev liblz4-dev libreadline-dev libssl-dev liburing-dev libxml2-dev uuid-dev zlib1g-dev

@@ -161,6 +161,27 @@ AS 'MODULE_PATHNAME', 'strata_stat_reset';
 COMMENT ON FUNCTION strata.stat_reset() IS 'set the statistics of history to zero';
 REVOKE EXECUTE ON FUNCTION strata.stat_reset() FROM PUBLIC;
 
+-- Reads all files of the store and checks every checksum and all that doc/format.md says of files: order, key and LSN
+-- ranges, bounds in the manifest and in the file, filters, lengths, runs that are disjoint, files that belong to nobody.
+-- One row for each file; beside it history goes on, and so does compaction. A notice tells how far it is every few
+-- seconds. It can be cancelled, and keeps no file from being removed for longer than it reads that file. What is only in
+-- memory yet is not looked at; strata.check_pages() compares pages. For superusers, and whom they grant EXECUTE.
+--   file            MANIFEST, the name of a layer, or that of a file that should not be there
+--   level, entries  of a layer
+--   bytes           on disk
+--   problem         what is wrong with the file, null where nothing is
+CREATE FUNCTION strata.verify(
+    OUT file text,
+    OUT level integer,
+    OUT entries bigint,
+    OUT bytes bigint,
+    OUT problem text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_verify';
+COMMENT ON FUNCTION strata.verify() IS 'check every checksum and every invariant of the store';
+REVOKE EXECUTE ON FUNCTION strata.verify() FROM PUBLIC;
+
 -- Rebuilds every page of a relation from its history as of now and compares it with the page that PostgreSQL has, but
 -- for hint bits and the like that WAL does not carry. Main fork and visibility map; of an unlogged relation the init
 -- fork. Relations without logged pages (views, temporary tables) have 0 pages. Other sessions may go on writing.

@@ -174,7 +174,7 @@ std::string frame_edit(std::string_view payload, std::uint64_t offset) {
   return out;
 }
 
-ManifestState decode_manifest(Bytes content, std::string_view file) {
+ManifestState decode_manifest(Bytes content, std::string_view file, std::size_t* end) {
   ByteReader header(content.first(std::min(content.size(), kHeaderBytes)), file, 0);
   const Bytes magic = header.bytes(kMagic.size());
   if (std::memcmp(magic.data(), kMagic.data(), kMagic.size()) != 0) throw_corrupt(file, 0, "this is no manifest");
@@ -207,16 +207,21 @@ ManifestState decode_manifest(Bytes content, std::string_view file) {
   for (std::size_t later = offset + 1; later < content.size(); ++later) {
     if (intact_edit(content, later)) throw_corrupt(file, offset, "an edit's checksum is wrong");
   }
+  if (end != nullptr) *end = offset;
   return state;
 }
 
-ManifestState read_manifest(Env& env, const std::string& directory) {
+std::string read_manifest_bytes(Env& env, const std::string& directory) {
   const std::string path = directory + "/" + std::string(kManifestName);
   const std::unique_ptr<ReadableFile> file = env.open(path);
   // The writer may append meanwhile: what is behind this size was not acknowledged before now.
   std::string content(file->size(), '\0');
   file->read(0, std::as_writable_bytes(std::span(content)));
-  return decode_manifest(as_bytes(content), path);
+  return content;
+}
+
+ManifestState read_manifest(Env& env, const std::string& directory) {
+  return decode_manifest(as_bytes(read_manifest_bytes(env, directory)), directory + "/" + std::string(kManifestName));
 }
 
 }  // namespace strata

@@ -48,8 +48,11 @@ struct ManifestState {
 // An edit as it stands at `offset` of the file.
 [[nodiscard]] std::string frame_edit(std::string_view payload, std::uint64_t offset);
 
-// The state that a whole manifest adds up to, without a torn tail. Throws kCorrupt and kVersion.
-[[nodiscard]] ManifestState decode_manifest(Bytes content, std::string_view file);
+// The state that a whole manifest adds up to, without a torn tail; where that begins comes in `end`. Throws kCorrupt
+// and kVersion.
+[[nodiscard]] ManifestState decode_manifest(Bytes content, std::string_view file, std::size_t* end = nullptr);
 [[nodiscard]] ManifestState read_manifest(Env& env, const std::string& directory);
+// The file as it is now.
+[[nodiscard]] std::string read_manifest_bytes(Env& env, const std::string& directory);
 
 }  // namespace strata

@@ -1,0 +1,248 @@
+#include "store/verify_layer.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "store/filter.h"
+#include "store/index_block.h"
+#include "store/page_diff.h"
+#include "store/page_rebuilder.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+constexpr std::size_t kRestartInterval = 16;
+constexpr std::size_t kRecordHeaderBytes = 24;
+
+// The end of the block in the file.
+std::uint64_t end_of(BlockHandle block) { return block.offset + block.size; }
+
+class LayerCheck {
+ public:
+  LayerCheck(Env& env, const std::string& path, const Layer& expected, const std::function<void(std::uint64_t)>& read)
+      : path_(path), expected_(expected), read_(read), file_(env.open(path)) {}
+
+  void run() {
+    check_ends();
+    const std::vector<TopEntry> top = decode_top_index(block(ends_.top), path_, ends_.top.offset);
+    if (ends_.filter.size != 0) {
+      filter_ = block(ends_.filter);
+      if (!is_filter(filter_)) fail(ends_.filter.offset, "the filter has a wrong size");
+    }
+    check_places(top);
+    for (const TopEntry& one : top) check_index_block(one);
+    check_value_block_end();
+    if (values_at_ != ends_.values_end) fail(values_at_, "bytes between the values and the index belong to nothing");
+    if (entries_ != layer_.info.entries) fail(ends_.top.offset, "the number of entries is not the footer's");
+    if (decode_key(last_.key) != layer_.info.last_key) fail(ends_.top.offset, "the last key is not the footer's");
+  }
+
+ private:
+  [[noreturn]] void fail(std::uint64_t offset, std::string_view what) const { throw_corrupt(path_, offset, what); }
+
+  std::string block(BlockHandle handle) {
+    std::string content = read_block(*file_, path_, handle, decoder_);
+    read_(handle.size);
+    return content;
+  }
+
+  void check_ends() {
+    const std::uint64_t bytes = file_->size();
+    if (bytes < kLayerHeaderBytes + kLayerFooterBytes) fail(bytes, "the file is too short for a layer");
+    std::array<std::byte, kLayerHeaderBytes> header;
+    std::array<std::byte, kLayerFooterBytes> footer;
+    file_->read(0, header);
+    file_->read(bytes - kLayerFooterBytes, footer);
+    ends_ = decode_layer_ends(header, footer, path_, bytes, layer_);
+    read_(kLayerHeaderBytes + kLayerFooterBytes);
+    const LayerInfo& here = layer_.info;
+    const LayerInfo& named = expected_.info;
+    if (here.name != named.name || here.first_key != named.first_key || here.last_key != named.last_key ||
+        here.bytes != named.bytes || here.entries != named.entries) {
+      fail(bytes - kLayerFooterBytes, "the layer is not the one that the manifest names");
+    }
+    if (here.entries == 0) fail(bytes - kLayerFooterBytes, "the layer is empty");
+  }
+
+  // Every byte of the file belongs to a block, the header or the footer.
+  void check_places(const std::vector<TopEntry>& top) {
+    std::uint64_t at = ends_.values_end;
+    if (at < kLayerHeaderBytes) fail(at, "the values end before they begin");
+    for (const TopEntry& one : top) {
+      if (one.block.offset != at) fail(at, "index blocks do not follow each other");
+      at = end_of(one.block);
+    }
+    if (ends_.top.offset != at) fail(at, "the top index does not follow the index");
+    at = end_of(ends_.top);
+    if (ends_.filter.size != 0) {
+      if (ends_.filter.offset != at) fail(at, "the filter does not follow the top index");
+      at = end_of(ends_.filter);
+    }
+    if ((ends_.filter.size == 0) != layer_.info.image) fail(at, "a delta layer has a filter, an image layer none");
+    if (at + kLayerFooterBytes != layer_.info.bytes) fail(at, "bytes before the footer belong to nothing");
+  }
+
+  void check_index_block(const TopEntry& top) {
+    const std::string content = block(top.block);
+    const auto cursor_over = [&] { return IndexBlockCursor(content, layer_.info.lsns, path_, top.block.offset); };
+    IndexBlockCursor cursor = cursor_over();
+    std::vector<std::pair<EncodedKey, Lsn>> restarts;
+    std::size_t count = 0;
+    for (cursor.seek_first(); cursor.valid(); cursor.next(), ++count) {
+      const IndexEntry& entry = cursor.entry();
+      if (count == 0 && (entry.key != top.key || entry.lsn != top.lsn)) {
+        fail(top.block.offset, "an index block does not begin as the top index says");
+      }
+      if (count % kRestartInterval == 0) restarts.emplace_back(entry.key, entry.lsn);
+      check_entry(entry, top.block.offset);
+    }
+    if (count == 0) fail(top.block.offset, "an index block is empty");
+    IndexBlockCursor again = cursor_over();
+    for (const auto& [key, lsn] : restarts) {
+      again.seek(key, lsn);
+      if (!again.valid() || again.entry().key != key || again.entry().lsn != lsn) {
+        fail(top.block.offset, "a search in an index block does not find its entry");
+      }
+    }
+  }
+
+  void check_entry(const IndexEntry& entry, std::uint64_t at) {
+    const Key key = decode_key(entry.key);
+    const bool new_key = entries_ == 0 || last_.key != entry.key;
+    if (entries_ == 0 && key != layer_.info.first_key) fail(at, "the first key is not the footer's");
+    if (entries_ != 0) check_order(entry, new_key, at);
+    if (new_key) check_key(key, entry.key, at);
+    if (layer_.info.image && !(new_key && entry.base)) fail(at, "an image layer has more than one base of a key");
+    check_type(key, entry, at);
+    check_value(entry);
+    ++entries_;
+    last_ = entry;
+    last_.inline_value = {};
+  }
+
+  void check_order(const IndexEntry& entry, bool new_key, std::uint64_t at) const {
+    const bool above = compare(last_.key, entry.key) < 0 || (!new_key && last_.lsn > entry.lsn) ||
+                       (!new_key && last_.lsn == entry.lsn && last_.sequence > entry.sequence);
+    if (!above) fail(at, "index entries are out of order");
+    const bool same_lsn = !new_key && last_.lsn == entry.lsn;
+    if (same_lsn && (last_.type == EntryType::kPageDiff || entry.type == EntryType::kPageDiff)) {
+      fail(at, "a page diff is not the only version of its key at its LSN");
+    }
+  }
+
+  void check_key(const Key& key, const EncodedKey& encoded, std::uint64_t at) const {
+    if (name_of(key.kind) == nullptr) fail(at, "a key's kind is unknown");
+    if (!filter_.empty() && !filter_may_contain(filter_, hash_key(encoded))) {
+      fail(ends_.filter.offset, "the filter denies a key of the layer");
+    }
+  }
+
+  // Which types a kind of key has, which of them are bases, and how long their values are.
+  void check_type(const Key& key, const IndexEntry& entry, std::uint64_t at) const {
+    const bool is_page = key.kind == KeyKind::kPage;
+    const bool is_commit_log = key.kind == KeyKind::kCommitLog;
+    bool known = false;
+    bool base = entry.base;
+    bool long_enough = true;
+    switch (entry.type) {
+      case EntryType::kValue:
+        known = !is_page;
+        base = true;
+        break;
+      case EntryType::kImage:
+        known = is_page || is_commit_log;
+        base = true;
+        break;
+      case EntryType::kRecord:
+        known = is_page;
+        long_enough = entry.value_bytes >= kRecordHeaderBytes;
+        break;
+      case EntryType::kVmClear:
+      case EntryType::kVmTruncate:
+      case EntryType::kPageDiff:
+        known = is_page;
+        base = false;
+        break;
+      case EntryType::kXidStatus:
+        known = is_commit_log;
+        base = false;
+        break;
+    }
+    if (!known) fail(at, "an entry's type is none of its key's kind");
+    if (base != entry.base) fail(at, "an entry is marked as a base and cannot be one, or the other way round");
+    if (entry.type == EntryType::kImage && entry.value_bytes != kPageBytes) long_enough = false;
+    if (!long_enough) fail(at, "a value's length is wrong");
+  }
+
+  // Values follow each other in the order of entries, without a gap, within blocks that do so too.
+  void check_value(const IndexEntry& entry) {
+    if (entry.is_inline) {
+      check_content(entry, entry.inline_value);
+      return;
+    }
+    if (!in_block_ || entry.block.offset != block_.offset) {
+      check_value_block_end();
+      if (entry.block.offset != values_at_) fail(values_at_, "value blocks do not follow each other");
+      block_ = entry.block;
+      in_block_ = true;
+      values_ = block(block_);
+      value_end_ = 0;
+      values_at_ = end_of(block_);
+    } else if (entry.block.size != block_.size) {
+      fail(block_.offset, "a value block has two sizes");
+    }
+    if (entry.value_offset != value_end_) fail(block_.offset, "values in a block do not follow each other");
+    value_end_ += entry.value_bytes;
+    if (value_end_ > values_.size()) fail(block_.offset, "a value is said to lie outside its block");
+    check_content(entry, as_bytes(values_).subspan(entry.value_offset, entry.value_bytes));
+  }
+
+  void check_value_block_end() const {
+    if (in_block_ && value_end_ != values_.size()) fail(block_.offset, "a value block holds what no entry names");
+  }
+
+  void check_content(const IndexEntry& entry, Bytes value) {
+    const std::uint64_t at = entry.is_inline ? ends_.values_end : entry.block.offset;
+    if (entry.type == EntryType::kPageDiff) {
+      const std::string_view diff(reinterpret_cast<const char*>(value.data()), value.size());
+      if (!apply_page_diff(diff, page_)) fail(at, "a page diff is damaged");
+    }
+    if (entry.type == EntryType::kRecord && ByteReader(value, path_, at).u32() != value.size()) {
+      fail(at, "a WAL record's length is not its own");
+    }
+  }
+
+  const std::string& path_;
+  const Layer& expected_;
+  const std::function<void(std::uint64_t)>& read_;
+  std::unique_ptr<ReadableFile> file_;
+  BlockDecoder decoder_;
+  LayerFooter ends_;
+  Layer layer_;
+  std::string filter_;
+  std::array<char, kPageBytes> page_{};  // what diffs are tried on
+
+  std::uint64_t entries_ = 0;
+  IndexEntry last_;
+  BlockHandle block_;  // of values_
+  bool in_block_ = false;
+  std::string values_;
+  std::size_t value_end_ = 0;                    // of the value before, in values_
+  std::uint64_t values_at_ = kLayerHeaderBytes;  // where the next value block begins
+};
+
+}  // namespace
+
+void verify_layer(Env& env, const std::string& path, const Layer& expected,
+                  const std::function<void(std::uint64_t)>& read) {
+  LayerCheck(env, path, expected, read).run();
+}
+
+}  // namespace strata
