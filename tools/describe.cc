@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 22> kResourceManagers = {
     "Sequence",   "SPGist",        "BRIN",    "CommitTs", "ReplicationOrigin",
     "Generic",    "LogicalMessage"};
 constexpr std::array<std::string_view, 4> kStatuses = {"in progress", "committed", "aborted", "subcommitted"};
+constexpr unsigned kMovedRun = 0x8000;  // of a page diff's length
 constexpr std::int64_t kMicroseconds = 1'000'000;
 constexpr std::int64_t kSecondsTo2000 = 946'684'800;  // from 1970
 
@@ -58,9 +59,12 @@ std::string image_text(std::string_view value) {
 std::string diff_text(std::string_view value) {
   std::string text = "bytes";
   for (std::size_t at = 0; at + 4 <= value.size();) {
+    const auto offset = number_at<std::uint16_t>(value, at);
     const auto length = number_at<std::uint16_t>(value, at + 2);
-    text += fmt::format(" {}+{}", number_at<std::uint16_t>(value, at), length);
-    at += std::size_t{4} + length;
+    const bool moved = (length & kMovedRun) != 0;
+    text += fmt::format(" {}+{}", offset, length & ~kMovedRun);
+    if (moved) text += fmt::format(" from {}", number_at<std::uint16_t>(value, at + 4));
+    at += 4 + (moved ? std::size_t{2} : length);
   }
   return text;
 }
@@ -169,6 +173,8 @@ std::string_view type_text(EntryType type) {
       return "xid status";
     case EntryType::kPageDiff:
       return "page diff";
+    case EntryType::kLost:
+      return "lost";
   }
   return "unknown type";
 }
@@ -190,6 +196,8 @@ std::string value_text(const Key& key, EntryType type, std::string_view value) {
       return statuses_text(value);
     case EntryType::kPageDiff:
       return diff_text(value);
+    case EntryType::kLost:
+      return std::string(value);
   }
   return "";
 }

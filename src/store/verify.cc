@@ -25,7 +25,14 @@ bool overlap(LsnRange a, LsnRange b) { return a.begin < b.end && b.begin < a.end
 // What must hold between layers (doc/format.md, "A layer").
 void check_together(const ManifestState& state) {
   std::vector<const Layer*> layers;
+  Lsn images_end = kInvalidLsn;
   for (const auto& [number, layer] : state.layers) {
+    if (layer.info.image) images_end = std::max(images_end, layer.info.lsns.end);
+  }
+  for (const auto& [number, layer] : state.layers) {
+    if (!layer.info.image && layer.info.lsns.begin < images_end) {
+      fail("layer \"" + layer.info.name + "\" begins before the images that it is applied to");
+    }
     if (number >= state.next_number) fail("layer \"" + layer.info.name + "\" has a number that is not given out yet");
     if (!layer.info.image && layer.info.lsns.end - 1 > state.flushed) {
       fail("layer \"" + layer.info.name + "\" holds more than what is said to be flushed");

@@ -18,8 +18,7 @@ namespace strata {
 
 namespace {
 
-constexpr std::size_t kRestartInterval = 16;
-constexpr std::size_t kRecordHeaderBytes = 24;
+constexpr std::size_t kSearchInterval = 16;  // entries that are searched for as readers do
 
 // The end of the block in the file.
 std::uint64_t end_of(BlockHandle block) { return block.offset + block.size; }
@@ -93,19 +92,19 @@ class LayerCheck {
     const std::string content = block(top.block);
     const auto cursor_over = [&] { return IndexBlockCursor(content, layer_.info.lsns, path_, top.block.offset); };
     IndexBlockCursor cursor = cursor_over();
-    std::vector<std::pair<EncodedKey, Lsn>> restarts;
+    std::vector<std::pair<EncodedKey, Lsn>> searches;
     std::size_t count = 0;
     for (cursor.seek_first(); cursor.valid(); cursor.next(), ++count) {
       const IndexEntry& entry = cursor.entry();
       if (count == 0 && (entry.key != top.key || entry.lsn != top.lsn)) {
         fail(top.block.offset, "an index block does not begin as the top index says");
       }
-      if (count % kRestartInterval == 0) restarts.emplace_back(entry.key, entry.lsn);
+      if (count % kSearchInterval == 0) searches.emplace_back(entry.key, entry.lsn);
       check_entry(entry, top.block.offset);
     }
     if (count == 0) fail(top.block.offset, "an index block is empty");
     IndexBlockCursor again = cursor_over();
-    for (const auto& [key, lsn] : restarts) {
+    for (const auto& [key, lsn] : searches) {
       again.seek(key, lsn);
       if (!again.valid() || again.entry().key != key || again.entry().lsn != lsn) {
         fail(top.block.offset, "a search in an index block does not find its entry");
@@ -144,13 +143,12 @@ class LayerCheck {
     }
   }
 
-  // Which types a kind of key has, which of them are bases, and how long their values are.
+  // Which types a kind of key has, which of them are bases, and how long images are. What a record says is redo's.
   void check_type(const Key& key, const IndexEntry& entry, std::uint64_t at) const {
     const bool is_page = key.kind == KeyKind::kPage;
     const bool is_commit_log = key.kind == KeyKind::kCommitLog;
     bool known = false;
     bool base = entry.base;
-    bool long_enough = true;
     switch (entry.type) {
       case EntryType::kValue:
         known = !is_page;
@@ -162,7 +160,6 @@ class LayerCheck {
         break;
       case EntryType::kRecord:
         known = is_page;
-        long_enough = entry.value_bytes >= kRecordHeaderBytes;
         break;
       case EntryType::kVmClear:
       case EntryType::kVmTruncate:
@@ -174,11 +171,14 @@ class LayerCheck {
         known = is_commit_log;
         base = false;
         break;
+      case EntryType::kLost:
+        known = layer_.info.image && (is_page || is_commit_log);
+        base = true;
+        break;
     }
     if (!known) fail(at, "an entry's type is none of its key's kind");
     if (base != entry.base) fail(at, "an entry is marked as a base and cannot be one, or the other way round");
-    if (entry.type == EntryType::kImage && entry.value_bytes != kPageBytes) long_enough = false;
-    if (!long_enough) fail(at, "a value's length is wrong");
+    if (entry.type == EntryType::kImage && entry.value_bytes != kPageBytes) fail(at, "an image is no page long");
   }
 
   // Values follow each other in the order of entries, without a gap, within blocks that do so too.
@@ -213,9 +213,6 @@ class LayerCheck {
     if (entry.type == EntryType::kPageDiff) {
       const std::string_view diff(reinterpret_cast<const char*>(value.data()), value.size());
       if (!apply_page_diff(diff, page_)) fail(at, "a page diff is damaged");
-    }
-    if (entry.type == EntryType::kRecord && ByteReader(value, path_, at).u32() != value.size()) {
-      fail(at, "a WAL record's length is not its own");
     }
   }
 

@@ -8,6 +8,7 @@
 
 #include "golden.h"
 #include "store/compactor.h"
+#include "store/verify.h"
 #include "store_fault_env.h"
 #include "store_testing.h"
 
@@ -54,6 +55,17 @@ TEST_P(Golden, IsReadVersionByVersion) {
   const GoldenDigest digest = digest_of(reader, golden_lsns());
   EXPECT_EQ(digest.versions, expected("versions.txt"));
   EXPECT_EQ(digest.states, expected("states.txt"));
+}
+
+TEST_P(Golden, IsSound) {
+  Verifier verifier(posix_env(), directory_, nullptr);
+  int layers = 0;
+  while (const auto file = verifier.next()) {
+    if (file->name.ends_with(".txt")) continue;  // what the test expects
+    EXPECT_EQ(file->problem, "") << file->name;
+    layers += file->level >= 0 ? 1 : 0;
+  }
+  EXPECT_GT(layers, 3);
 }
 
 TEST_P(Golden, HoldsEveryKindOfKeyTypeOfEntryAndLayer) {
