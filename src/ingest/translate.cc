@@ -163,14 +163,11 @@ void RecordTranslator::add_block(int block_id) {
     if (redo_changes_restored_pages(XLogRecGetRmid(record_))) {
       batch_.add(key, EntryType::kRecord, true, serialize_record(*record_->record, block_id, batch_));
     } else {
-      const std::span<std::byte> page = batch_.allocate(BLCKSZ);
-      auto* bytes = reinterpret_cast<char*>(page.data());
-      if (!RestoreBlockImage(record_, static_cast<uint8>(block_id), bytes)) {
-        throw HistoryEnds("cannot restore a page image of " + describe_record() + ": " + record_->errormsg_buf, "");
-      }
-      if (!PageIsNew(bytes)) PageSetLSN(bytes, record_->EndRecPtr);
-      batch_.add(key, EntryType::kImage, true, page);
+      char* page = restore_image(block_id);
+      if (!PageIsNew(page)) PageSetLSN(page, record_->EndRecPtr);
+      batch_.add(key, EntryType::kImage, true, std::as_bytes(std::span(page, BLCKSZ)));
     }
+    chain_lengths_.note(key, true);
   } else {
     if (bare_record_.empty()) bare_record_ = serialize_record(*record_->record, kKeepNoImage, batch_);
     bool base = (block.flags & BKPBLOCK_WILL_INIT) != 0;
@@ -180,8 +177,17 @@ void RecordTranslator::add_block(int block_id) {
       base = !size || block.blkno >= *size;
     }
     batch_.add(key, EntryType::kRecord, base, bare_record_);
+    chain_lengths_.note(key, base);
   }
   grow(block.rlocator, block.forknum, block.blkno + 1);
+}
+
+char* RecordTranslator::restore_image(int block_id) {
+  auto* page = reinterpret_cast<char*>(batch_.allocate(BLCKSZ).data());
+  if (!RestoreBlockImage(record_, static_cast<uint8>(block_id), page)) {
+    throw HistoryEnds("cannot restore a page image of " + describe_record() + ": " + record_->errormsg_buf, "");
+  }
+  return page;
 }
 
 void RecordTranslator::grow(const RelFileLocator& locator, ForkNumber fork, BlockNumber blocks) {

@@ -17,6 +17,7 @@ extern "C" {
 #include <vector>
 
 #include "ingest/entry_batch.h"
+#include "ingest/hint_images.h"
 #include "ingest/history_ends.h"
 #include "ingest/relation_sizes.h"
 #include "store/store.h"
@@ -56,6 +57,9 @@ class RecordTranslator {
   // Every block that the record names.
   void add_blocks();
   void add_block(int block_id);
+  // The page that the block's image restores, in the batch's memory.
+  char* restore_image(int block_id);
+  [[nodiscard]] bool says_nothing_new(int block_id);  // translate_xlog.cc
   void grow(const RelFileLocator& locator, ForkNumber fork, BlockNumber blocks);
   void drop(const RelFileLocator& locator);
   void truncate_map(const RelFileLocator& locator, BlockNumber heap_blocks);
@@ -75,6 +79,7 @@ class RecordTranslator {
   StoreIdentity identity_;
   Horizon horizon_;
   RelationSizes sizes_;
+  ChainLengths chain_lengths_;
   EntryBatch batch_;
   XLogReaderState* record_ = nullptr;
   Lsn published_ = kInvalidLsn;

@@ -9,12 +9,17 @@ extern "C" {
 #include "catalog/pg_control.h"
 }
 
+#include "ingest/hint_images.h"
 #include "ingest/keys.h"
 
 namespace strata::ingest {
 namespace {
 
 constexpr std::byte kEmptyCommitLogPage[BLCKSZ] = {};
+
+// An image for hint bits is welcome where this many versions have gathered since the last base: what is not merged yet
+// has no other bound.
+constexpr std::uint32_t kLongChain = 64;
 
 }  // namespace
 
@@ -30,7 +35,9 @@ void RecordTranslator::translate_xlog() {
     case XLOG_FPI_FOR_HINT:
       // Without full-page writes such a record has no image and changes nothing.
       for (int id = 0; id <= XLogRecMaxBlockId(record_); ++id) {
-        if (XLogRecHasBlockRef(record_, id) && XLogRecHasBlockImage(record_, id)) add_block(id);
+        if (XLogRecHasBlockRef(record_, id) && XLogRecHasBlockImage(record_, id) && !says_nothing_new(id)) {
+          add_block(id);
+        }
       }
       return;
     case XLOG_PARAMETER_CHANGE:
@@ -56,6 +63,18 @@ void RecordTranslator::translate_xlog() {
     default:
       throw_unknown_record();
   }
+}
+
+// Whether the page before an image for hint bits is the page after it, for all that a query can see.
+bool RecordTranslator::says_nothing_new(int block_id) {
+  // Up to the horizon only images make pages of the baseline whole.
+  if (record_->ReadRecPtr < horizon_.lsn) return false;
+  const DecodedBkpBlock& block = record_->record->blocks[block_id];
+  if (block.forknum != MAIN_FORKNUM) return false;
+  const ForkSize size = sizes_.get(size_key(block.rlocator, block.forknum));
+  if (!size || block.blkno >= *size) return false;
+  if (chain_lengths_.of(page_key(block.rlocator, block.forknum, block.blkno)) >= kLongChain) return false;
+  return manager_of_hints(restore_image(block_id)).has_value();
 }
 
 void RecordTranslator::translate_checkpoint() {

@@ -8,6 +8,7 @@ extern "C" {
 #include "access/xlog_internal.h"
 #include "access/xlogreader.h"
 #include "access/xlogutils.h"
+#include "catalog/pg_control.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -20,6 +21,7 @@ extern "C" {
 
 #include <cstring>
 
+#include "ingest/hint_images.h"
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
 #include "redo/redo.h"
@@ -69,6 +71,9 @@ int difference(WalCheck& check, RmgrId rmid, const RelFileLocator& locator, Fork
     }
     return -1;
   }
+  // History leaves out most images that are there for hint bits.
+  const bool for_hints = rmid == RM_XLOG_ID && (XLogRecGetInfo(check.reader) & ~XLR_INFO_MASK) == XLOG_FPI_FOR_HINT;
+  if (for_hints) rmid = ingest::manager_of_hints(check.image).value_or(rmid);
   add_marks_of_redo(rmid, pages[0], pages[1]);
   for (char* page : pages) {
     if (GetRmgr(rmid).rm_mask != nullptr) {
