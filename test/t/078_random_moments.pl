@@ -60,6 +60,12 @@ for my $lsn (sort keys %moments)
 }
 cmp_ok($databases, '>=', 40, 'several databases have been looked at, at 20 moments');
 
+# What the workload leaves prepared holds locks.
+for (split /\n/, $node->safe_psql('postgres', 'SELECT database, gid FROM pg_prepared_xacts'))
+{
+	my ($db, $gid) = split /\|/;
+	$node->safe_psql($db, "ROLLBACK PREPARED '$gid'");
+}
 no_mismatch($node);
 log_is_clean($node);
 $node->stop;
