@@ -27,6 +27,7 @@ class Template(Cluster):
         with self.running():
             run(STRATA / "bin/pgbench", "-h", SOCKETS, "-U", "postgres", "-i", "-q", "-s", SIZES.scale, "postgres")
             self.rows("CREATE EXTENSION strata")
+            self.rows("CREATE EXTENSION pg_prewarm")
             self.rows("CHECKPOINT")
             self.blocks = dict(self.rows(
                 "SELECT relname, pg_relation_size(oid) / 8192 FROM pg_class WHERE relname LIKE 'pgbench%%'"))

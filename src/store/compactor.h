@@ -14,7 +14,7 @@
 namespace strata {
 
 struct CompactorOptions {
-  StoreOptions store = {.compression_level = 3};
+  StoreOptions store;
   ChainBounds bounds;
   int later_compression_level = 9;                      // of what is merged again, more seldom
   std::size_t fan_in = 8;                               // so many runs of a level become one of the next

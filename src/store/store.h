@@ -41,7 +41,7 @@ struct LayerInfo {
 };
 
 struct StoreOptions {
-  int compression_level = 1;
+  int compression_level = 3;
   int flush_compression_level = -1;  // of L0 layers, which are merged soon
   std::size_t value_block_bytes = 64 * 1024;
   std::size_t index_block_bytes = 16 * 1024;
