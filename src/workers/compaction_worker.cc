@@ -12,8 +12,6 @@ extern "C" {
 PGDLLEXPORT void strata_compaction_main(Datum argument);
 }
 
-#include <unistd.h>
-
 #include <memory>
 #include <new>
 #include <string>
@@ -25,6 +23,7 @@ PGDLLEXPORT void strata_compaction_main(Datum argument);
 #include "pg/shared_state.h"
 #include "redo/redo_rebuilder.h"
 #include "store/compactor.h"
+#include "workers/priority.h"
 #include "workers/process.h"
 #include "workers/retention.h"
 #include "workers/trouble.h"
@@ -36,11 +35,13 @@ namespace {
 constexpr long kNapWithoutWork = 500;  // milliseconds
 constexpr long kNapForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
-// The present comes first.
-constexpr int kNiceness = 10;
+// Merging waits for processors that sessions leave over, but not for ever: lookups grow slower with each layer.
+constexpr Lsn kMaxWalMeanwhile = Lsn{1} << 30;  // bytes
 
 bool compaction_enabled = true;
 int maintenance_work_mem_kb = 64 * 1024;
+
+Lsn work_began_at = kInvalidLsn;  // what was visible then
 
 redo::RedoRebuilder rebuilder;
 std::unique_ptr<Compactor> compactor;
@@ -66,8 +67,14 @@ bool merging_is_wanted() { return (compaction_enabled || retention_is_limited())
 // The history that is being merged does not go on.
 class Abandoned {};
 
+void choose_priority() {
+  const bool late = pg::shared_store->visible_lsn() > work_began_at + kMaxWalMeanwhile;
+  give_way(late ? kGivingWay : kLeftover);
+}
+
 void pause() {
   handle_interrupts();
+  choose_priority();
   enforce_wal_lag();
   if (!merging_is_wanted()) throw Abandoned();
 }
@@ -179,9 +186,9 @@ Pause try_to_compact() {
 
 void run() {
   before_shmem_exit(close_compactor, 0);
-  errno = 0;
-  if (nice(kNiceness) == -1 && errno != 0) ereport(LOG, (errmsg("could not lower the priority of a process: %m")));
   for (;;) {
+    work_began_at = pg::shared_store->visible_lsn();
+    choose_priority();
     const Pause pause = try_to_compact();
     nap(pause.milliseconds, pause.wait);
   }

@@ -7,7 +7,6 @@ extern "C" {
 #include "storage/condition_variable.h"
 }
 
-#include <algorithm>
 #include <cstdio>
 
 #include "pg/activity.h"
@@ -24,9 +23,9 @@ namespace strata::workers {
 namespace {
 
 constexpr int kRecordsPerPublication = 256;
-// Sessions that wait wake this process; these naps are for WAL that nobody waits for.
-constexpr long kShortestNap = 20;  // milliseconds
-constexpr long kLongestNap = 200;
+// Sessions that wait wake this process; this is for WAL that nobody waits for. Each nap that ends may interrupt a
+// session.
+constexpr long kNapAtEndOfWal = 200;  // milliseconds
 constexpr int kMaxFailedReads = 10;
 constexpr long kNapAfterFailedRead = 100;  // milliseconds
 
@@ -73,11 +72,9 @@ Follower::Follower(Writer& writer, Reader& reader)
 
 void Follower::run() {
   let_go_of_flushed_wal();
-  long idle = kShortestNap;
   for (;;) {
     handle_interrupts();
     if (read_record()) {
-      idle = kShortestNap;
       ingest_record();
       if (++unpublished_records_ >= kRecordsPerPublication || translator_.must_publish()) {
         publish();
@@ -89,8 +86,7 @@ void Follower::run() {
     persist([&] { writer_.serve_compactor(); });
     count();
     pg::report_end_of_wal();
-    nap(idle, pg::Wait::kIngestWal);
-    idle = std::min(2 * idle, kLongestNap);
+    nap(kNapAtEndOfWal, pg::Wait::kIngestWal);
   }
 }
 

@@ -26,6 +26,7 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 #include "pg/shared_state.h"
 #include "workers/baseline.h"
 #include "workers/follower.h"
+#include "workers/priority.h"
 #include "workers/process.h"
 #include "workers/slot.h"
 #include "workers/trouble.h"
@@ -267,6 +268,7 @@ void register_ingest_worker() { register_worker("strata ingest", "strata_ingest_
 
 void strata_ingest_main(Datum) {
   strata::workers::start_process();
+  strata::workers::give_way(strata::workers::kGivingWay);
   strata::workers::appear_in_shared_state();
   strata::pg::guarded([] { strata::workers::run(); });
 }
