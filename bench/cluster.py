@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster. One server runs at a time, so that none disturbs another."""
+"""A PostgreSQL cluster. One server works at a time, so that none disturbs another."""
 import re
 import shlex
 from contextlib import contextmanager
@@ -20,15 +20,20 @@ COMMON = {
 }
 
 
-def connect():
-    connection = psycopg2.connect(host=str(SOCKETS), user="postgres", dbname="postgres")
+PORT = 5432
+
+
+def connect(port=PORT):
+    connection = psycopg2.connect(host=str(SOCKETS), port=port, user="postgres", dbname="postgres")
     connection.autocommit = True
     return connection
 
 
 class Cluster:
-    def __init__(self, name):
+    def __init__(self, name, port=PORT):
+        """Two servers may be there at the same time when their ports differ."""
         self.name = name
+        self.port = port
         self.data = WORK / name
         self.archive = WORK / f"{name}.archive"
         self.log = LOGS / f"{name}.log"
@@ -56,7 +61,7 @@ class Cluster:
         settings.setdefault("archive_command", f"cp %p {self.archive}/%f")
         options = shlex.join(f"-c{key.replace('__', '.')}={value}" for key, value in settings.items())
         run(install / "bin/pg_ctl", "-D", self.data, "-l", self.log, "-s", "-w" if wait else "-W", "-t", "600",
-            "-o", options, "start", cwd=WORK)
+            "-o", f"-p {self.port} {options}", "start", cwd=WORK)
 
     def stop(self, mode="fast"):
         run(STRATA / "bin/pg_ctl", "-D", self.data, "-s", "-w", "-t", "600", "-m", mode, "stop", cwd=WORK)
@@ -74,7 +79,7 @@ class Cluster:
             self.stop("immediate")
 
     def rows(self, sql, *parameters):
-        connection = connect()
+        connection = connect(self.port)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(sql, parameters)
@@ -103,9 +108,9 @@ class Cluster:
 TPCB, READ_ONLY = "tpcb-like", "select-only"
 
 
-def pgbench_command(script, seconds, clients, log_prefix=None, install=STRATA):
+def pgbench_command(script, seconds, clients, port=PORT, log_prefix=None, install=STRATA):
     log = ["--log", f"--log-prefix={log_prefix}"] if log_prefix else []
-    return [install / "bin/pgbench", "-h", SOCKETS, "-U", "postgres", "-n", "-b", script, "-M", "prepared",
+    return [install / "bin/pgbench", "-h", SOCKETS, "-p", port, "-U", "postgres", "-n", "-b", script, "-M", "prepared",
             "-c", clients, "-j", min(2, clients), "-T", seconds, *log, "postgres"]
 
 
