@@ -6,10 +6,10 @@
 
 #include "store/handover.h"
 #include "store/layer_set.h"
-#include "store/layer_writer.h"
 #include "store/merge_cursor.h"
 #include "store/merge_plan.h"
 #include "store/output_files.h"
+#include "store/run_writer.h"
 #include "store/trim_check.h"
 #include "store/trimmer.h"
 #include "store/no_postgres.h"
@@ -67,10 +67,10 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
   std::vector<std::unique_ptr<RunStream>> streams;
   for (const auto& layers : plan.runs) streams.push_back(std::make_unique<RunStream>(env, directory, layers, cache));
   MergeCursor input(std::move(streams));
-  std::vector<Layer> outputs;
-  std::unique_ptr<LayerWriter> output;
   StoreOptions store = options.store;
   if (plan.level > 1) store.compression_level = options.later_compression_level;
+  RunWriter output(env, directory, shared, files, store, options.layer_bytes,
+                   {.image = false, .level = plan.level, .lsns = plan.lsns});
   const std::size_t max_chunk = options.memory_bytes / 8;
   std::uint64_t keys = 0;
 
@@ -78,16 +78,6 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
   while (input.valid()) {
     const EncodedKey encoded = input.entry().key;
     const Key key = decode_key(encoded);
-    if (output != nullptr && output->bytes() >= options.layer_bytes) {
-      outputs.push_back(output->finish());
-      output.reset();
-    }
-    if (output == nullptr) {
-      output = std::make_unique<LayerWriter>(env, directory, shared.take_layer_number(), false, plan.level, plan.lsns,
-                                             store);
-      files.add(output->name());
-    }
-
     // A key with more versions than memory takes is rewritten in parts, newest first.
     while (input.valid() && input.entry().key == encoded) {
       options.pause();
@@ -114,16 +104,16 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
       rewriter.rewrite(key, versions, more);
       for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
         const Version& version = one->version;
-        output->add({.key = key,
-                     .lsn = version.lsn,
-                     .type = version.type,
-                     .base = version.base,
-                     .value = as_bytes(version.value)},
-                    one->sequence);
+        output.add({.key = key,
+                    .lsn = version.lsn,
+                    .type = version.type,
+                    .base = version.base,
+                    .value = as_bytes(version.value)},
+                   one->sequence);
       }
     }
   }
-  if (output != nullptr) outputs.push_back(output->finish());
+  std::vector<Layer> outputs = output.finish();
   env.sync_directory(directory);
   return outputs;
 }

@@ -57,40 +57,6 @@ class Touched {
 
 }  // namespace
 
-RunWriter::RunWriter(Env& env, std::string directory, SharedStore& shared, OutputFiles& files,
-                     const CompactorOptions& options, Form form, std::vector<Key> barriers)
-    : env_(env),
-      directory_(std::move(directory)),
-      shared_(shared),
-      files_(files),
-      options_(options),
-      form_(form),
-      barriers_(std::move(barriers)) {}
-
-void RunWriter::close_layer() {
-  if (current_ != nullptr) finished_.push_back(current_->finish());
-  current_.reset();
-}
-
-void RunWriter::add(const Entry& entry, std::uint32_t sequence) {
-  if (last_key_ != entry.key) {
-    if (current_ != nullptr && current_->bytes() >= options_.layer_bytes) close_layer();
-    for (; next_barrier_ < barriers_.size() && barriers_[next_barrier_] < entry.key; ++next_barrier_) close_layer();
-    last_key_ = entry.key;
-  }
-  if (current_ == nullptr) {
-    current_ = std::make_unique<LayerWriter>(env_, directory_, shared_.take_layer_number(), form_.image, form_.level,
-                                             form_.lsns, options_.store);
-    files_.add(current_->name());
-  }
-  current_->add(entry, sequence);
-}
-
-std::vector<Layer> RunWriter::finish() {
-  close_layer();
-  return std::move(finished_);
-}
-
 std::string Trimmer::Found::value() const {
   return version.entry.is_inline ? version.inline_value : file->value(version.entry);
 }
@@ -289,7 +255,7 @@ ManifestEdit Trimmer::run(const TrimPlan& plan, OutputFiles& files, std::vector<
   }
   streams.push_back(std::make_unique<RunStream>(env_, directory_, rewritten, cache_));
 
-  RunWriter images(env_, directory_, shared_, files, options_,
+  RunWriter images(env_, directory_, shared_, files, options_.store, options_.layer_bytes,
                    {.image = true, .level = kImageLevel, .lsns = {.begin = begin, .end = cut_ + 1}},
                    std::move(barriers));
   RunWriter::Form newer_form{.image = false, .level = 1, .lsns = {}};
@@ -298,7 +264,7 @@ ManifestEdit Trimmer::run(const TrimPlan& plan, OutputFiles& files, std::vector<
     // It is the oldest run now; files of level 0 are the Writer's own.
     newer_form = {.image = false, .level = std::max(info.level, 1), .lsns = {.begin = cut_ + 1, .end = info.lsns.end}};
   }
-  RunWriter newer(env_, directory_, shared_, files, options_, newer_form, {});
+  RunWriter newer(env_, directory_, shared_, files, options_.store, options_.layer_bytes, newer_form);
   images_ = &images;
 
   MergeCursor input(std::move(streams));

@@ -13,45 +13,13 @@
 #include "store/compactor.h"
 #include "store/copied_keys.h"
 #include "store/layer_set.h"
-#include "store/layer_writer.h"
 #include "store/merge_cursor.h"
 #include "store/output_files.h"
 #include "store/page_states.h"
+#include "store/run_writer.h"
 #include "store/trim_plan.h"
 
 namespace strata {
-
-// Layers of one run in key order, closed when they are large enough and where a layer that stays lies between.
-class RunWriter {
- public:
-  struct Form {
-    bool image;
-    int level;
-    LsnRange lsns;
-  };
-  // env, shared and files are borrowed. `barriers`: first keys of layers that stay, ascending.
-  RunWriter(Env& env, std::string directory, SharedStore& shared, OutputFiles& files, const CompactorOptions& options,
-            Form form, std::vector<Key> barriers);
-
-  void add(const Entry& entry, std::uint32_t sequence);
-  // Completes the last layer. All are durable but for their names.
-  [[nodiscard]] std::vector<Layer> finish();
-
- private:
-  void close_layer();
-
-  Env& env_;
-  std::string directory_;
-  SharedStore& shared_;
-  OutputFiles& files_;
-  const CompactorOptions& options_;
-  Form form_;
-  std::vector<Key> barriers_;
-  std::size_t next_barrier_ = 0;
-  std::optional<Key> last_key_;
-  std::unique_ptr<LayerWriter> current_;
-  std::vector<Layer> finished_;
-};
 
 class Trimmer {
  public:
