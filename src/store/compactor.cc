@@ -9,6 +9,7 @@
 #include "store/merge_cursor.h"
 #include "store/merge_plan.h"
 #include "store/output_files.h"
+#include "store/reservoir.h"
 #include "store/run_writer.h"
 #include "store/trim_check.h"
 #include "store/trimmer.h"
@@ -43,7 +44,7 @@ struct Compactor::Impl {
   TrimResult run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon);
   void hand_over(const ManifestEdit& edit, OutputFiles& files);
   std::vector<Layer> write(const MergePlan& plan, OutputFiles& files, ChainRewriter& rewriter,
-                           std::vector<Sample>& samples);
+                           Reservoir<Sample>& samples);
   void compare_samples(const MergePlan& plan, const ManifestState& state, const ManifestEdit& edit,
                        const std::vector<Sample>& samples);
   [[nodiscard]] bool rebuild(const Key& key, const Chain& chain, std::string& page);
@@ -63,7 +64,7 @@ struct Compactor::Impl {
 
 // Merges all versions into layers of the next level.
 std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& files, ChainRewriter& rewriter,
-                                          std::vector<Sample>& samples) {
+                                          Reservoir<Sample>& samples) {
   std::vector<std::unique_ptr<RunStream>> streams;
   for (const auto& layers : plan.runs) streams.push_back(std::make_unique<RunStream>(env, directory, layers, cache));
   MergeCursor input(std::move(streams));
@@ -72,7 +73,6 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
   RunWriter output(env, directory, shared, files, store, options.layer_bytes,
                    {.image = false, .level = plan.level, .lsns = plan.lsns});
   const std::size_t max_chunk = options.memory_bytes / 8;
-  std::uint64_t keys = 0;
 
   std::vector<MergedVersion> versions;
   while (input.valid()) {
@@ -93,13 +93,7 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
         input.next();
       }
       const bool more = input.valid() && input.entry().key == encoded;
-      const Sample sample{.key = key, .at = versions[random() % versions.size()].version.lsn};
-      if (samples.size() < options.samples) {
-        samples.push_back(sample);
-      } else if (const std::uint64_t place = random() % (keys + 1); place < samples.size()) {
-        samples[place] = sample;
-      }
-      ++keys;
+      samples.offer({.key = key, .at = versions[random() % versions.size()].version.lsn});
       std::reverse(versions.begin(), versions.end());
       rewriter.rewrite(key, versions, more);
       for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
@@ -179,7 +173,7 @@ MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& sta
 
   shared.set_merge_floor(shared.next_layer_number());
   OutputFiles files(env, directory);
-  std::vector<Sample> samples;
+  Reservoir<Sample> samples(options.samples, random);
   {
     Lifetimes lifetimes(reader, plan.lsns.end - 1);
     ChainRewriter rewriter(reader, lifetimes, rebuilder, options.bounds);
@@ -188,7 +182,7 @@ MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& sta
   }
   result.outputs = edit.added.size();
   for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
-  compare_samples(plan, state, edit, samples);
+  compare_samples(plan, state, edit, samples.kept());
   hand_over(edit, files);
   return result;
 }
@@ -204,7 +198,7 @@ void Compactor::Impl::hand_over(const ManifestEdit& edit, OutputFiles& files) {
 TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon) {
   shared.set_merge_floor(shared.next_layer_number());
   OutputFiles files(env, directory);
-  std::vector<Key> samples;
+  Reservoir<Key> samples(options.samples, random);
   ManifestEdit edit = Trimmer(env, directory, shared, reader, rebuilder, cache, options).run(plan, files, samples);
   edit.horizon = horizon;
 
@@ -220,7 +214,7 @@ TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state
     after.apply(edit);
     BlockCache output_cache(options.memory_bytes / 8);
     LayerSet outputs(env, directory, after, output_cache);
-    check_trim(reader, outputs, rebuilder, plan.cut, state.flushed, samples, options.pause);
+    check_trim(reader, outputs, rebuilder, plan.cut, state.flushed, samples.kept(), options.pause);
   }
   hand_over(edit, files);
   return result;

@@ -216,16 +216,7 @@ void Trimmer::trim_key(const Key& key) {
   versions_.clear();
 }
 
-void Trimmer::note_sample(const Key& key, std::vector<Key>& samples) {
-  if (samples.size() < options_.samples) {
-    samples.push_back(key);
-  } else if (const std::uint64_t place = random_() % (keys_ + 1); place < samples.size()) {
-    samples[place] = key;
-  }
-  ++keys_;
-}
-
-ManifestEdit Trimmer::run(const TrimPlan& plan, OutputFiles& files, std::vector<Key>& samples) {
+ManifestEdit Trimmer::run(const TrimPlan& plan, OutputFiles& files, Reservoir<Key>& samples) {
   cut_ = plan.cut;
   states_.emplace(reader_, rebuilder_, cut_);
   copied_.emplace(reader_, cut_);
@@ -277,7 +268,7 @@ ManifestEdit Trimmer::run(const TrimPlan& plan, OutputFiles& files, std::vector<
       copy_key(input, encoded, newer);
     }
     if (copied_->valid() && copied_->key() == key) copied_->next();
-    note_sample(key, samples);
+    samples.offer(key);
     trim_key(key);
   }
   if (time_mark_) add_image(time_mark_->first, time_mark_->second);

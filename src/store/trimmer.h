@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "store/merge_cursor.h"
 #include "store/output_files.h"
 #include "store/page_states.h"
+#include "store/reservoir.h"
 #include "store/run_writer.h"
 #include "store/trim_plan.h"
 
@@ -28,8 +28,8 @@ class Trimmer {
           BlockCache& cache, const CompactorOptions& options);
 
   // Writes what takes the place of the plan's layers, durably. Images that nothing has changed stay.
-  // A few keys, at random, go to `samples`.
-  [[nodiscard]] ManifestEdit run(const TrimPlan& plan, OutputFiles& files, std::vector<Key>& samples);
+  // Every key is offered to `samples`.
+  [[nodiscard]] ManifestEdit run(const TrimPlan& plan, OutputFiles& files, Reservoir<Key>& samples);
 
  private:
   // A version at or below the cut; its value is read when it is needed.
@@ -45,7 +45,6 @@ class Trimmer {
   void trim_key(const Key& key);
   void trim_page(const Key& key);
   void trim_value(const Key& key);
-  void note_sample(const Key& key, std::vector<Key>& samples);
   void add_image(const Key& key, const Found& found);
   void add_image(const Key& key, Lsn lsn, EntryType type, const std::string& value);
 
@@ -63,8 +62,6 @@ class Trimmer {
   RunWriter* images_ = nullptr;
   std::vector<Found> versions_;                     // of the key in work, newest first, down to its base
   std::optional<std::pair<Key, Found>> time_mark_;  // the newest one so far
-  std::uint64_t keys_ = 0;
-  std::minstd_rand random_;
 };
 
 }  // namespace strata
