@@ -9,9 +9,9 @@
 #include "store/merge_cursor.h"
 #include "store/merge_plan.h"
 #include "store/output_files.h"
+#include "store/replacement_check.h"
 #include "store/reservoir.h"
 #include "store/run_writer.h"
-#include "store/trim_check.h"
 #include "store/trimmer.h"
 #include "store/no_postgres.h"
 
@@ -20,12 +20,6 @@ namespace strata {
 namespace {
 
 using Handover = SharedStore::Handover;
-
-// A key and an LSN at which inputs and outputs must rebuild the same.
-struct Sample {
-  Key key;
-  Lsn at;
-};
 
 }  // namespace
 
@@ -43,11 +37,12 @@ struct Compactor::Impl {
   MergeResult run(const MergePlan& plan, const ManifestState& state);
   TrimResult run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon);
   void hand_over(const ManifestEdit& edit, OutputFiles& files);
+  template <class Look>
+  void look_at_outcome(const ManifestState& state, const ManifestEdit& edit, Look&& look);
+  template <class Work, class GiveUp>
+  auto attempt(Work&& work, GiveUp&& give_up);
   std::vector<Layer> write(const MergePlan& plan, OutputFiles& files, ChainRewriter& rewriter,
                            Reservoir<Sample>& samples);
-  void compare_samples(const MergePlan& plan, const ManifestState& state, const ManifestEdit& edit,
-                       const std::vector<Sample>& samples);
-  [[nodiscard]] bool rebuild(const Key& key, const Chain& chain, std::string& page);
   void answer();
 
   Env& env;
@@ -61,6 +56,31 @@ struct Compactor::Impl {
   bool trim_broken = false;
   std::minstd_rand random;
 };
+
+// Shows `look` the layers as they will be with `edit`.
+template <class Look>
+void Compactor::Impl::look_at_outcome(const ManifestState& state, const ManifestEdit& edit, Look&& look) {
+  ManifestState after = state;
+  after.apply(edit);
+  BlockCache output_cache(options.memory_bytes / 8);
+  LayerSet outputs(env, directory, after, output_cache);
+  look(outputs);
+}
+
+// Lets go of what `work` held. Where it meets damage, `give_up` sees to it that the same is not tried again.
+template <class Work, class GiveUp>
+auto Compactor::Impl::attempt(Work&& work, GiveUp&& give_up) {
+  try {
+    auto result = work();
+    cache.clear();
+    return result;
+  } catch (const StoreError& error) {
+    cache.clear();
+    shared.set_merge_floor(0);
+    if (error.kind() == ErrorKind::kCorrupt) give_up();
+    throw;
+  }
+}
 
 // Merges all versions into layers of the next level.
 std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& files, ChainRewriter& rewriter,
@@ -112,53 +132,6 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
   return outputs;
 }
 
-bool Compactor::Impl::rebuild(const Key& key, const Chain& chain, std::string& page) {
-  try {
-    rebuilder.begin(key);
-    for (const Version& version : chain) rebuilder.apply(version);
-  } catch (const StoreError& error) {
-    if (error.kind() != ErrorKind::kCorrupt) throw;
-    return false;
-  }
-  page = rebuilder.page();
-  return true;
-}
-
-void Compactor::Impl::compare_samples(const MergePlan& plan, const ManifestState& state, const ManifestEdit& edit,
-                                      const std::vector<Sample>& samples) {
-  if (samples.empty()) return;
-  ManifestState after = state;
-  after.apply(edit);
-  BlockCache output_cache(options.memory_bytes / 8);
-  LayerSet outputs(env, directory, after, output_cache);
-  Lifetimes lifetimes(reader, plan.lsns.end - 1);
-  for (const Sample& sample : samples) {
-    options.pause();
-    const bool is_page = sample.key.kind == KeyKind::kPage;
-    const Lsn floor = is_page ? lifetimes.floor_at(sample.key, sample.at) : kInvalidLsn;
-    const Chain before = reader.chain(sample.key, sample.at, floor);
-    const Chain now = outputs.chain(sample.key, sample.at, floor);
-    bool same = false;
-    if (is_page || sample.key.kind == KeyKind::kCommitLog) {
-      std::string page_before;
-      std::string page_now;
-      // What could not be rebuilt before must be as it was.
-      const bool whole = rebuild(sample.key, before, page_before);
-      same = whole == rebuild(sample.key, now, page_now) && page_before == page_now;
-    } else {
-      same = std::equal(before.begin(), before.end(), now.begin(), now.end(), [](const Version& a, const Version& b) {
-        return a.lsn == b.lsn && a.type == b.type && a.base == b.base && a.value == b.value;
-      });
-    }
-    if (!same) {
-      throw StoreError(ErrorKind::kCorrupt,
-                       "a merge would change the history of block " + std::to_string(sample.key.block) +
-                           " of relation " + std::to_string(sample.key.tablespace) + "/" +
-                           std::to_string(sample.key.database) + "/" + std::to_string(sample.key.relation));
-    }
-  }
-}
-
 MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& state) {
   MergeResult result;
   result.level = plan.level;
@@ -182,7 +155,9 @@ MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& sta
   }
   result.outputs = edit.added.size();
   for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
-  compare_samples(plan, state, edit, samples.kept());
+  look_at_outcome(state, edit, [&](LayerSet& outputs) {
+    check_merge(reader, outputs, rebuilder, plan.lsns.end - 1, samples.kept(), options.pause);
+  });
   hand_over(edit, files);
   return result;
 }
@@ -209,13 +184,9 @@ TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state
                     .output_bytes = 0};
   for (const std::uint64_t number : edit.removed) result.input_bytes += state.layers.at(number).info.bytes;
   for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
-  {
-    ManifestState after = state;
-    after.apply(edit);
-    BlockCache output_cache(options.memory_bytes / 8);
-    LayerSet outputs(env, directory, after, output_cache);
+  look_at_outcome(state, edit, [&](LayerSet& outputs) {
     check_trim(reader, outputs, rebuilder, plan.cut, state.flushed, samples.kept(), options.pause);
-  }
+  });
   hand_over(edit, files);
   return result;
 }
@@ -256,16 +227,7 @@ std::optional<MergeResult> Compactor::merge() {
   };
   const std::optional<MergePlan> plan = plan_merge(state, impl.options.fan_in, impl.options.max_inputs, is_broken);
   if (!plan) return std::nullopt;
-  try {
-    const MergeResult result = impl.run(*plan, state);
-    impl.cache.clear();
-    return result;
-  } catch (const StoreError& error) {
-    impl.cache.clear();
-    impl.shared.set_merge_floor(0);
-    if (error.kind() == ErrorKind::kCorrupt) impl.broken.push_back(plan->lsns);
-    throw;
-  }
+  return impl.attempt([&] { return impl.run(*plan, state); }, [&] { impl.broken.push_back(plan->lsns); });
 }
 
 std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon) {
@@ -278,16 +240,7 @@ std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon) {
   }
   const std::optional<TrimPlan> plan = plan_trim(state, cut);
   if (!plan || impl.trim_broken) return std::nullopt;
-  try {
-    const TrimResult result = impl.run(*plan, state, horizon);
-    impl.cache.clear();
-    return result;
-  } catch (const StoreError& error) {
-    impl.cache.clear();
-    impl.shared.set_merge_floor(0);
-    impl.trim_broken = error.kind() == ErrorKind::kCorrupt;
-    throw;
-  }
+  return impl.attempt([&] { return impl.run(*plan, state, horizon); }, [&] { impl.trim_broken = true; });
 }
 
 }  // namespace strata

@@ -20,6 +20,12 @@ Lifetimes& PageStates::lifetimes_of(std::size_t depth) {
   return *lifetimes_[depth];
 }
 
+PageState PageStates::rebuild(const Key& key, const Chain& chain) {
+  return rebuild(key, chain.empty() ? kInvalidLsn : chain.back().lsn, [&](PageRebuilder& rebuilder) {
+    for (const Version& version : chain) rebuilder.apply(version);
+  });
+}
+
 std::optional<PageState> PageStates::find(const Key& key, Lsn at, std::size_t depth) {
   if (depth == kMaxCopies) {
     throw StoreError(ErrorKind::kCorrupt, "databases in the store are copies of each other without end");

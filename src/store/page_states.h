@@ -51,6 +51,8 @@ class PageStates {
     }
     return state;
   }
+  // What a chain of its own makes of the page.
+  PageState rebuild(const Key& key, const Chain& chain);
 
  private:
   [[nodiscard]] Lifetimes& lifetimes_of(std::size_t depth);

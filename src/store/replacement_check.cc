@@ -1,5 +1,6 @@
-#include "store/trim_check.h"
+#include "store/replacement_check.h"
 
+#include <algorithm>
 #include <string>
 
 #include "store/page_states.h"
@@ -8,6 +9,19 @@
 namespace strata {
 
 namespace {
+
+[[noreturn]] void throw_changed(const char* work, const Key& key) {
+  throw StoreError(ErrorKind::kCorrupt,
+                   std::string(work) + " would change the history of block " + std::to_string(key.block) +
+                       " of relation " + std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
+                       std::to_string(key.relation) + " (kind " + std::to_string(static_cast<int>(key.kind)) + ")");
+}
+
+bool same_state(const PageState& a, const PageState& b) { return a.lost == b.lost && (a.lost || a.bytes == b.bytes); }
+
+bool same_version(const Version& a, const Version& b) {
+  return a.lsn == b.lsn && a.type == b.type && a.base == b.base && a.value == b.value;
+}
 
 class TrimCheck {
  public:
@@ -45,11 +59,9 @@ class TrimCheck {
     const Chain chain = after_.chain(key, at_, floor_after(floor));
     if (!before || chain.empty()) return !before && chain.empty();
     const bool whole = chain.front().base || applies_without_base(chain.front().type);
-    PageState after = states_.rebuild(key, chain.back().lsn, [&](PageRebuilder& rebuilder) {
-      for (const Version& version : chain) rebuilder.apply(version);
-    });
-    if (!whole) after.lost = true;
-    return before->lost == after.lost && (after.lost || before->bytes == after.bytes);
+    PageState rebuilt = states_.rebuild(key, chain);
+    if (!whole) rebuilt.lost = true;
+    return same_state(*before, rebuilt);
   }
 
   bool same_size(const Key& key) {
@@ -76,17 +88,31 @@ class TrimCheck {
 
 }  // namespace
 
+void check_merge(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn end, const std::vector<Sample>& samples,
+                 const std::function<void()>& pause) {
+  PageStates states(before, rebuilder, end);
+  for (const auto& [key, at] : samples) {
+    pause();
+    const bool is_page = key.kind == KeyKind::kPage;
+    const Lsn floor = is_page ? states.lifetimes().floor_at(key, at) : kInvalidLsn;
+    const Chain chain_before = before.chain(key, at, floor);
+    const Chain chain_after = after.chain(key, at, floor);
+    // What could not be rebuilt before must be as it was.
+    const bool unchanged = is_page || key.kind == KeyKind::kCommitLog
+                               ? same_state(states.rebuild(key, chain_before), states.rebuild(key, chain_after))
+                               : std::equal(chain_before.begin(), chain_before.end(), chain_after.begin(),
+                                            chain_after.end(), same_version);
+    if (!unchanged) throw_changed("a merge", key);
+  }
+}
+
 void check_trim(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn flushed,
                 const std::vector<Key>& keys, const std::function<void()>& pause) {
   for (const Lsn at : {cut, flushed}) {
     TrimCheck check(before, after, rebuilder, cut, at);
     for (const Key& key : keys) {
       pause();
-      if (check.same(key)) continue;
-      throw StoreError(ErrorKind::kCorrupt, "trimming would change the history of block " + std::to_string(key.block) +
-                                                " of relation " + std::to_string(key.tablespace) + "/" +
-                                                std::to_string(key.database) + "/" + std::to_string(key.relation) +
-                                                " (kind " + std::to_string(static_cast<int>(key.kind)) + ")");
+      if (!check.same(key)) throw_changed("trimming", key);
     }
   }
 }

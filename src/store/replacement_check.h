@@ -1,0 +1,28 @@
+// Holds what a merge or a trim has written against what it replaces, before the inputs go.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "store/layer_set.h"
+#include "store/page_rebuilder.h"
+#include "store/store.h"
+
+namespace strata {
+
+// A key and an LSN at which the two must say the same.
+struct Sample {
+  Key key;
+  Lsn at;
+};
+
+// Rebuilds the samples as `before` and `after` have them. `end`: where what was merged ends. Throws kCorrupt where they
+// differ.
+void check_merge(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn end, const std::vector<Sample>& samples,
+                 const std::function<void()>& pause);
+
+// Rebuilds the keys at `cut` and at `flushed` as `before` and `after` have them. Throws kCorrupt where they differ.
+void check_trim(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn flushed,
+                const std::vector<Key>& keys, const std::function<void()>& pause);
+
+}  // namespace strata
