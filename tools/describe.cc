@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "store/time_marks.h"
+
 namespace strata::tool {
 
 namespace {
@@ -35,8 +37,7 @@ Integer number_at(std::string_view value, std::size_t offset) {
 }
 
 std::string time_text(const Key& key) {
-  const std::uint64_t ordered = (std::uint64_t{key.tablespace} << 32) | key.database;
-  const auto time = static_cast<std::int64_t>(ordered ^ (std::uint64_t{1} << 63));
+  const std::int64_t time = time_of_mark(key);
   const std::int64_t fraction = ((time % kMicroseconds) + kMicroseconds) % kMicroseconds;
   const auto seconds = static_cast<std::time_t>((time - fraction) / kMicroseconds + kSecondsTo2000);
   return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06d}+00", fmt::gmtime(seconds), fraction);

@@ -51,19 +51,4 @@ inline Key multixact_key(std::uint32_t multixact) { return {.kind = KeyKind::kMu
 inline constexpr Key kCheckpointKey{.kind = KeyKind::kCheckpoint};
 inline constexpr Key kNextXidKey{.kind = KeyKind::kNextXid};
 
-// Timestamps are microseconds since 2000-01-01 UTC. With the sign bit flipped they sort as unsigned numbers.
-inline constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
-
-inline Key time_mark_key(std::int64_t timestamp) {
-  const std::uint64_t sortable = static_cast<std::uint64_t>(timestamp) ^ kSignBit;
-  return {.kind = KeyKind::kTimeMark,
-          .tablespace = static_cast<std::uint32_t>(sortable >> 32),
-          .database = static_cast<std::uint32_t>(sortable)};
-}
-
-inline std::int64_t time_of_mark(const Key& key) {
-  const std::uint64_t sortable = (std::uint64_t{key.tablespace} << 32) | key.database;
-  return static_cast<std::int64_t>(sortable ^ kSignBit);
-}
-
 }  // namespace strata::ingest

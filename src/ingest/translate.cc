@@ -9,11 +9,11 @@ extern "C" {
 }
 
 #include <cstdio>
-#include <limits>
 
 #include "ingest/keys.h"
 #include "ingest/record.h"
 #include "pg/lsn_format.h"
+#include "store/time_marks.h"
 
 namespace strata::ingest {
 namespace {
@@ -21,28 +21,6 @@ namespace {
 // The redo of these changes a page even when it was just restored from its image, so that the image alone is not the
 // page's state after the record.
 bool redo_changes_restored_pages(RmgrId rmid) { return rmid == RM_GIST_ID || rmid == RM_HASH_ID; }
-
-// The newest time mark in the store, if any. Marks are ordered by time, and the store can only look upwards.
-std::optional<std::int64_t> newest_time_mark(Reader& reader, Lsn at) {
-  const Key last{.kind = KeyKind::kTimeMark,
-                 .tablespace = std::numeric_limits<std::uint32_t>::max(),
-                 .database = std::numeric_limits<std::uint32_t>::max()};
-  auto newest = reader.first_in({.kind = KeyKind::kTimeMark}, last, at);
-  if (!newest) return std::nullopt;
-  std::int64_t low = time_of_mark(newest->first);
-  std::int64_t high = std::numeric_limits<std::int64_t>::max();
-  while (low < high) {
-    const std::int64_t middle =
-        low + static_cast<std::int64_t>((static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1) / 2);
-    const auto found = reader.first_in(time_mark_key(middle), last, at);
-    if (found) {
-      low = time_of_mark(found->first);
-    } else {
-      high = middle - 1;
-    }
-  }
-  return low;
-}
 
 }  // namespace
 
@@ -53,9 +31,9 @@ RecordTranslator::RecordTranslator(Reader& reader, const StoreIdentity& identity
     throw StoreError(ErrorKind::kCorrupt, "the store does not know the next transaction ID");
   }
   std::memcpy(&next_xid_, next_xid->value.data(), sizeof(next_xid_));
-  if (const std::optional<std::int64_t> newest = newest_time_mark(reader, start)) {
+  if (const std::optional<TimeMark> newest = newest_mark_by_lsn(reader, start)) {
     has_time_mark_ = true;
-    newest_time_ = *newest;
+    newest_time_ = newest->time;
   }
 }
 

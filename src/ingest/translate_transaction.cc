@@ -9,6 +9,7 @@ extern "C" {
 #include <algorithm>
 
 #include "ingest/keys.h"
+#include "store/time_marks.h"
 
 namespace strata::ingest {
 namespace {

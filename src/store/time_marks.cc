@@ -8,37 +8,32 @@ namespace strata {
 
 namespace {
 
-constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
-constexpr std::uint64_t kLast = std::numeric_limits<std::uint64_t>::max();
+constexpr std::int64_t kFirst = std::numeric_limits<std::int64_t>::min();
+constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
 
-// Times with the sign bit flipped, as keys hold them.
-Key key_of(std::uint64_t sortable) {
-  return {.kind = KeyKind::kTimeMark,
-          .tablespace = static_cast<std::uint32_t>(sortable >> 32),
-          .database = static_cast<std::uint32_t>(sortable)};
+// The time in the middle, rounded down.
+std::int64_t middle_of(std::int64_t low, std::int64_t high) {
+  const std::uint64_t distance = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + distance / 2);
 }
-
-std::uint64_t sortable_time(const Key& key) { return (std::uint64_t{key.tablespace} << 32) | key.database; }
 
 // The newest mark that is old enough, where all before one that is are, too. The reader can only look upwards.
 std::optional<TimeMark> newest_mark(Reader& reader, const std::function<bool(const TimeMark&)>& old_enough) {
   std::optional<TimeMark> newest;
-  std::uint64_t low = 0;
-  std::uint64_t high = kLast;
+  std::int64_t low = kFirst;
+  std::int64_t high = kLast;
   while (low <= high) {
-    const std::uint64_t middle = low + (high - low) / 2;
-    const auto found = reader.first_in(key_of(middle), key_of(kLast), kMaxLsn);
+    const std::int64_t middle = middle_of(low, high);
+    const auto found = reader.first_in(time_mark_key(middle), time_mark_key(kLast), kMaxLsn);
     std::optional<TimeMark> mark;
-    if (found) {
-      mark = {.time = static_cast<std::int64_t>(sortable_time(found->first) ^ kSignBit), .lsn = found->second.lsn};
-    }
+    if (found) mark = {.time = time_of_mark(found->first), .lsn = found->second.lsn};
     if (mark && old_enough(*mark)) {
       newest = mark;
-      low = sortable_time(found->first);
+      low = mark->time;
       if (low == kLast) break;
       ++low;
     } else {
-      if (middle == 0) break;
+      if (middle == kFirst) break;
       high = middle - 1;
     }
   }

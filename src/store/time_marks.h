@@ -1,4 +1,5 @@
-// The time index: commits and aborts whose timestamp is later than any before. They rise in time and in LSN together.
+// The time index: a mark for each commit or abort whose timestamp is later than any before. Marks rise in time and in
+// LSN together.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,22 @@
 #include "store/store.h"
 
 namespace strata {
+
+// Keys hold times with the sign bit flipped, so that they sort as unsigned numbers do.
+inline constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+
+// `time`: microseconds since 2000-01-01 UTC.
+[[nodiscard]] inline Key time_mark_key(std::int64_t time) {
+  const std::uint64_t sortable = static_cast<std::uint64_t>(time) ^ kSignBit;
+  return {.kind = KeyKind::kTimeMark,
+          .tablespace = static_cast<std::uint32_t>(sortable >> 32),
+          .database = static_cast<std::uint32_t>(sortable)};
+}
+
+// REQUIRES: key.kind is kTimeMark.
+[[nodiscard]] inline std::int64_t time_of_mark(const Key& key) {
+  return static_cast<std::int64_t>(((std::uint64_t{key.tablespace} << 32) | key.database) ^ kSignBit);
+}
 
 struct TimeMark {
   std::int64_t time = 0;  // microseconds since 2000-01-01 UTC

@@ -1,6 +1,7 @@
 #include "travel/resolve.h"
 
 #include <cstring>
+#include <limits>
 #include <optional>
 
 #include "pg/lsn_format.h"
@@ -8,6 +9,7 @@
 #include "pg/shared_state.h"
 #include "pg/wait_events.h"
 #include "store/store.h"
+#include "store/time_marks.h"
 #include "travel/read_meter.h"
 #include "travel/standing.h"
 
@@ -24,27 +26,13 @@ namespace strata::travel {
 
 namespace {
 
-constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
 constexpr int kSnapshotTooOld = MAKE_SQLSTATE('7', '2', '0', '0', '0');
-
-Key time_mark_key(std::uint64_t ordered_time) {
-  return Key{KeyKind::kTimeMark,
-             static_cast<std::uint32_t>(ordered_time >> 32),
-             static_cast<std::uint32_t>(ordered_time),
-             0,
-             0,
-             0};
-}
-
-TimestampTz time_of_mark(const Key& key) {
-  return static_cast<TimestampTz>(((std::uint64_t{key.tablespace} << 32) | key.database) ^ kSignBit);
-}
 
 // The start of the first commit or abort record later than `time` among what ingest has seen.
 std::optional<XLogRecPtr> first_end_after(TimestampTz time) {
   Reader& reader = pg::store_reader();
-  const Key first = time_mark_key((static_cast<std::uint64_t>(time) ^ kSignBit) + 1);
-  const Key last = time_mark_key(~std::uint64_t{0});
+  const Key first = time_mark_key(time + 1);
+  const Key last = time_mark_key(std::numeric_limits<TimestampTz>::max());
   bool found = false;
   XLogRecPtr lsn = InvalidXLogRecPtr;
   pg::guarded([&] {
@@ -170,27 +158,12 @@ void require_not_trimmed(XLogRecPtr lsn) {
            errhint("Travel to a later moment, or RESET strata.travel_time (or strata.travel_lsn).")));
 }
 
-// Marks rise in time and in LSN together, so the first mark from any time on tells on which side of `lsn` that time
-// lies.
 TimestampTz last_commit_at(XLogRecPtr lsn) {
   TimestampTz time = 0;
   Reader& reader = pg::store_reader();
   pg::guarded([&] {
     const ReadMeter meter(reader, KeyKind::kTimeMark);
-    const Lsn visible = pg::shared_store->visible_lsn();
-    std::uint64_t low = 0;
-    std::uint64_t high = ~std::uint64_t{0};
-    for (;;) {
-      const std::uint64_t middle = high - (high - low) / 2;
-      const auto mark = reader.first_in(time_mark_key(middle), time_mark_key(~std::uint64_t{0}), visible);
-      if (mark && mark->second.lsn <= lsn) {
-        time = time_of_mark(mark->first);
-        low = static_cast<std::uint64_t>(time) ^ kSignBit;
-      } else {
-        high = middle - 1;
-      }
-      if (low >= high) break;
-    }
+    if (const auto mark = newest_mark_by_lsn(reader, lsn)) time = mark->time;
   });
   return time;
 }

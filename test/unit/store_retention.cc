@@ -645,18 +645,11 @@ TEST(TimeMarks, AreFoundByTimeAndByLsn) {
   Writer writer(env, "store", region.shared(), small());
   Reader reader(env, "store", &region.shared());
   EXPECT_FALSE(newest_mark_by_time(reader, 1000));
-  constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
   std::vector<TimeMark> marks;
   for (std::int64_t n = -20; n < 20; ++n) {
     // Before and after 2000-01-01.
     const TimeMark mark{.time = n * 1'000'000'007, .lsn = static_cast<Lsn>(1000 + n * 10)};
-    const std::uint64_t sortable = static_cast<std::uint64_t>(mark.time) ^ kSignBit;
-    put(writer,
-        {value({.kind = KeyKind::kTimeMark,
-                .tablespace = static_cast<std::uint32_t>(sortable >> 32),
-                .database = static_cast<std::uint32_t>(sortable)},
-               mark.lsn, "12345678")},
-        mark.lsn);
+    put(writer, {value(time_mark_key(mark.time), mark.lsn, "12345678")}, mark.lsn);
     writer.publish(mark.lsn);
     if (n == 0) writer.flush();
     marks.push_back(mark);
