@@ -13,15 +13,12 @@ namespace strata {
 namespace {
 
 constexpr std::uint32_t kMaxId = std::numeric_limits<std::uint32_t>::max();
-constexpr int kMaxCopies = 64;
 
 using Forks = std::map<std::pair<std::uint32_t, std::uint8_t>, std::uint32_t>;  // (relation, fork) -> blocks
 
 // The forks of a database at an LSN, those included that it was copied with.
 Forks forks_at(Reader& reader, const Key& database, Lsn at, int depth) {
-  if (depth == kMaxCopies) {
-    throw StoreError(ErrorKind::kCorrupt, "databases in the store are copies of each other without end");
-  }
+  if (depth == kMaxCopies) throw_too_many_copies();
   Forks forks;
   Lifetimes lifetimes(reader, at);
   const Lifetimes::DatabaseEvent event = lifetimes.database_event_at(database, at);

@@ -24,6 +24,10 @@ Lifetimes::DatabaseEvent read_event(const Version& version) {
 
 }  // namespace
 
+void throw_too_many_copies() {
+  throw StoreError(ErrorKind::kCorrupt, "databases in the store are copies of each other without end");
+}
+
 void Lifetimes::load_database(const Key& key) {
   const auto database = std::make_tuple(key.tablespace, key.database);
   if (database_ == database) return;

@@ -10,6 +10,11 @@
 
 namespace strata {
 
+// At this depth of databases copied from databases a store is taken for broken.
+inline constexpr int kMaxCopies = 64;
+// Throws kCorrupt.
+[[noreturn]] void throw_too_many_copies();
+
 // Remembers the database and the fork asked for last, so that keys in ascending order cost one reading each.
 class Lifetimes {
  public:

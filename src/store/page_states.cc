@@ -6,9 +6,6 @@ namespace strata {
 
 namespace {
 
-// Below this depth of databases copied from databases a store is taken for broken.
-constexpr std::size_t kMaxCopies = 64;
-
 Version base_of(const PageState& state) {
   return {.lsn = state.lsn, .type = EntryType::kImage, .base = true, .value = state.bytes};
 }
@@ -27,9 +24,7 @@ PageState PageStates::rebuild(const Key& key, const Chain& chain) {
 }
 
 std::optional<PageState> PageStates::find(const Key& key, Lsn at, std::size_t depth) {
-  if (depth == kMaxCopies) {
-    throw StoreError(ErrorKind::kCorrupt, "databases in the store are copies of each other without end");
-  }
+  if (depth == kMaxCopies) throw_too_many_copies();
   const Lsn floor = key.kind == KeyKind::kPage ? lifetimes_of(depth).floor_at(key, at) : kInvalidLsn;
   const Chain chain = reader_.chain(key, at, floor);
   std::optional<PageState> base;

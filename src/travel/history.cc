@@ -12,6 +12,7 @@
 #include "pg/guard.h"
 #include "pg/shared_state.h"
 #include "redo/redo.h"
+#include "store/lifetimes.h"
 #include "store/store.h"
 #include "travel/read_meter.h"
 #include "travel/resolve.h"
@@ -25,8 +26,6 @@ namespace strata::travel {
 
 namespace {
 
-// Below this depth of databases copied from databases a store is taken for broken.
-constexpr int kMaxCopies = 64;
 constexpr std::uint32_t kMaxOid = 0xFFFFFFFF;
 constexpr std::uint8_t kMaxFork = 0xFF;
 
@@ -67,10 +66,6 @@ DatabaseState database_state(Reader& reader, Oid tablespace, Oid database, XLogR
 
 RelFileLocator in_source(const RelFileLocator& locator, const DatabaseState& state) {
   return RelFileLocator{state.source_tablespace, state.source_database, locator.relNumber};
-}
-
-[[noreturn]] void throw_too_many_copies() {
-  throw StoreError(ErrorKind::kCorrupt, "databases in the store are copies of each other without end");
 }
 
 BlockNumber fork_blocks(Reader& reader, RelFileLocator locator, ForkNumber fork, XLogRecPtr at) {
