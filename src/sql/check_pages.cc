@@ -2,12 +2,9 @@
 extern "C" {
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
@@ -24,6 +21,7 @@ extern "C" {
 #include "redo/redo.h"
 #include "sql/page_compare.h"
 #include "sql/prerequisites.h"
+#include "sql/row.h"
 #include "travel/history.h"
 
 namespace strata::sql {
@@ -135,14 +133,7 @@ extern "C" {
 PG_FUNCTION_INFO_V1(strata_check_pages);
 Datum strata_check_pages(PG_FUNCTION_ARGS) {
   require_horizon();
-  if (RecoveryInProgress()) {
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("cannot check pages while travelling"),
-                    errhint("The check compares the present with its history; return with RESET strata.travel_time.")));
-  }
-
-  TupleDesc descriptor = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
+  require_present("check pages");
 
   // The lock keeps the relation from being truncated or rewritten; changes of its pages go on.
   Check check = {};
@@ -170,7 +161,7 @@ Datum strata_check_pages(PG_FUNCTION_ARGS) {
   FreeAccessStrategy(check.ring);
   pfree(pages);
   relation_close(check.rel, AccessShareLock);
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
+  PG_RETURN_DATUM(row(fcinfo, values, nulls));
 }
 
 }  // extern "C"

@@ -216,10 +216,7 @@ Datum strata_check_wal(PG_FUNCTION_ARGS) {
   const Horizon horizon = require_horizon();
   const XLogRecPtr first = PG_GETARG_LSN(0);
   const XLogRecPtr end = require_inserted(PG_GETARG_LSN(1));
-  if (RecoveryInProgress()) {
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("cannot check WAL while travelling"),
-                    errhint("Return with RESET strata.travel_time.")));
-  }
+  require_present("check WAL");
   if (first < horizon.lsn) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                     errmsg("LSN %X/%X is before the horizon", LSN_FORMAT_ARGS(first))));

@@ -6,7 +6,6 @@
 extern "C" {
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xlog_internal.h"
 #include "catalog/pg_class.h"
@@ -26,6 +25,7 @@ extern "C" {
 #include <initializer_list>
 
 #include "sql/page_compare.h"
+#include "sql/row.h"
 #include "travel/history.h"
 #include "travel/session.h"
 
@@ -177,9 +177,6 @@ Datum strata_file_digest(PG_FUNCTION_ARGS) {
   const RelFileLocator locator = {PG_GETARG_OID(0), PG_GETARG_OID(1), PG_GETARG_OID(2)};
   const ForkNumber fork = forkname_to_number(text_to_cstring(PG_GETARG_TEXT_PP(3)));
   const RmgrId rmgr = manager_named(text_to_cstring(PG_GETARG_TEXT_PP(4)));
-  TupleDesc descriptor = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   Source source = open_source(rmgr);
   source.locator = locator;
   const BlockNumber blocks = blocks_of(source, fork);
@@ -191,7 +188,7 @@ Datum strata_file_digest(PG_FUNCTION_ARGS) {
     nulls[0] = nulls[1] = false;
   }
   close_source(source);
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
+  PG_RETURN_DATUM(row(fcinfo, values, nulls));
 }
 
 }  // extern "C"

@@ -6,6 +6,7 @@ extern "C" {
 
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
+#include "travel/session.h"
 
 namespace strata::sql {
 
@@ -25,6 +26,12 @@ Horizon require_horizon() {
                     errhint("Wait for the baseline; strata.status() shows its progress.")));
   }
   return horizon;
+}
+
+void require_present(const char* action) {
+  if (!travel::travelling()) return;
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("cannot %s while travelling in time", action), travel::explain_travel()));
 }
 
 XLogRecPtr wal_end() { return GetXLogInsertEndRecPtr(); }

@@ -17,6 +17,9 @@ void require_enabled();
 // The horizon. Raises an ERROR when strata is off or there is no baseline yet.
 Horizon require_horizon();
 
+// Raises an ERROR when the session travels. `action`: what it cannot do then, as in "check pages".
+void require_present(const char* action);
+
 // The end of the last WAL record that any session has inserted, never beyond what can be flushed.
 XLogRecPtr wal_end();
 

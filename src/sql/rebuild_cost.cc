@@ -2,11 +2,8 @@
 extern "C" {
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/xlog.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "utils/pg_lsn.h"
 #include "utils/rel.h"
 }
@@ -17,6 +14,7 @@ extern "C" {
 #include "pg/shared_state.h"
 #include "redo/redo.h"
 #include "sql/prerequisites.h"
+#include "sql/row.h"
 #include "travel/history.h"
 #include "travel/resolve.h"
 
@@ -73,13 +71,7 @@ Datum strata_rebuild_cost(PG_FUNCTION_ARGS) {
   const int64 block = PG_GETARG_INT64(1);
   const XLogRecPtr at = PG_GETARG_LSN(2);
   require_horizon();
-  if (RecoveryInProgress()) {
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("cannot measure while travelling"),
-                    errhint("Return to the present with RESET strata.travel_time.")));
-  }
-  TupleDesc descriptor = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
+  require_present("measure");
 
   // Raises an ERROR where history does not reach.
   travel::resolve_lsn(at);
@@ -96,10 +88,9 @@ Datum strata_rebuild_cost(PG_FUNCTION_ARGS) {
   const Cost cost = measure(locator, static_cast<BlockNumber>(block), at);
   relation_close(rel, AccessShareLock);
 
-  const bool nulls[4] = {};
   const Datum values[4] = {Int64GetDatum(cost.versions), Int64GetDatum(cost.redo_calls), Float8GetDatum(cost.total_us),
                            Float8GetDatum(cost.redo_us)};
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
+  PG_RETURN_DATUM(row(fcinfo, values));
 }
 
 }  // extern "C"

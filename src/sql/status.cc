@@ -2,10 +2,8 @@
 extern "C" {
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xlog.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
@@ -22,6 +20,7 @@ extern "C" {
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
 #include "sql/prerequisites.h"
+#include "sql/row.h"
 
 namespace strata::sql {
 
@@ -163,13 +162,6 @@ class Columns {
   Datum values_[32] = {};
   bool nulls_[32] = {};
 };
-
-Datum row(FunctionCallInfo fcinfo, Datum* values, bool* nulls) {
-  TupleDesc descriptor = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
-  return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
-}
 
 }  // namespace
 

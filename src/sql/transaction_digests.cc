@@ -6,17 +6,17 @@
 extern "C" {
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/multixact.h"
 #include "access/transam.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/xid8.h"
 }
 
+#include "sql/prerequisites.h"
+#include "sql/row.h"
 #include "travel/history.h"
 #include "travel/session.h"
 
@@ -26,14 +26,6 @@ namespace {
 
 uint64 fold(uint64 digest, uint32 value) {
   return hash_bytes_extended(reinterpret_cast<unsigned char*>(&value), sizeof(value), digest);
-}
-
-Datum row(FunctionCallInfo fcinfo, Datum* values) {
-  TupleDesc descriptor = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
-  bool nulls[8] = {};
-  return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
 }
 
 Datum digest_text(uint64 digest) {
@@ -74,11 +66,7 @@ Datum strata_commit_log_digest(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(strata_multixact_range);
 Datum strata_multixact_range(PG_FUNCTION_ARGS) {
-  if (travel::travelling()) {
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("cannot tell the range of multixacts while travelling"),
-                    errdetail("The range is that of the present.")));
-  }
+  require_present("tell the range of multixacts");
   MultiXactId oldest = InvalidMultiXactId;
   MultiXactId next = InvalidMultiXactId;
   ReadMultiXactIdRange(&oldest, &next);
