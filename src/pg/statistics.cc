@@ -2,7 +2,6 @@
 
 extern "C" {
 #include "access/parallel.h"
-#include "access/twophase.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/atomics.h"
@@ -22,6 +21,8 @@ extern "C" {
 #include <cstdio>
 #include <cstring>
 #include <type_traits>
+
+#include "pg/process_slots.h"
 
 namespace strata::pg {
 
@@ -57,8 +58,6 @@ ReadStatistics pending[kReadKinds];
 bool has_pending = false;
 ReadStatistics own;        // of this process, all kinds
 ReadStatistics handed_on;  // of these, what its leader knows
-
-int process_slots() { return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts; }
 
 Numbers numbers_of(const ReadStatistics& read) { return std::bit_cast<Numbers>(read); }
 

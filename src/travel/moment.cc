@@ -2,12 +2,13 @@
 
 extern "C" {
 #include "miscadmin.h"
-#include "access/twophase.h"
 #include "storage/proc.h"
 #include "storage/spin.h"
 }
 
 #include <new>
+
+#include "pg/process_slots.h"
 
 namespace strata::travel {
 
@@ -68,12 +69,10 @@ int find_or_claim(XLogRecPtr lsn, Oid tablespace) {
   return index;
 }
 
-int process_slots() { return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts; }
-
 }  // namespace
 
 std::size_t moment_table_bytes() {
-  return MAXALIGN(sizeof(MomentTable)) + sizeof(Moment) * static_cast<std::size_t>(process_slots());
+  return MAXALIGN(sizeof(MomentTable)) + sizeof(Moment) * static_cast<std::size_t>(pg::process_slots());
 }
 
 void attach_moment_table(void* memory, bool initialize) {
@@ -82,7 +81,7 @@ void attach_moment_table(void* memory, bool initialize) {
   if (!initialize) return;
   new (table) MomentTable{};
   SpinLockInit(&table->mutex);
-  for (int i = 0; i < process_slots(); i++) new (&moments[i]) Moment{};
+  for (int i = 0; i < pg::process_slots(); i++) new (&moments[i]) Moment{};
 }
 
 Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace) {

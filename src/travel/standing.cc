@@ -1,7 +1,6 @@
 #include "travel/standing.h"
 
 extern "C" {
-#include "access/twophase.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
@@ -9,6 +8,8 @@ extern "C" {
 }
 
 #include <initializer_list>
+
+#include "pg/process_slots.h"
 
 namespace strata::travel {
 
@@ -26,8 +27,6 @@ Place* places = nullptr;  // one for each PGPROC
 bool has_announced = false;
 bool exit_callback_registered = false;
 
-int process_slots() { return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts; }
-
 // The next process in this one's place stands nowhere.
 void leave_at_exit(int, Datum) { stand_on(InvalidXLogRecPtr); }
 
@@ -39,12 +38,12 @@ void prepare() {
 
 }  // namespace
 
-std::size_t standing_table_bytes() { return sizeof(Place) * static_cast<std::size_t>(process_slots()); }
+std::size_t standing_table_bytes() { return sizeof(Place) * static_cast<std::size_t>(pg::process_slots()); }
 
 void attach_standing_table(void* memory, bool initialize) {
   places = static_cast<Place*>(memory);
   if (!initialize) return;
-  for (int i = 0; i < process_slots(); i++) {
+  for (int i = 0; i < pg::process_slots(); i++) {
     pg_atomic_init_u64(&places[i].stands, InvalidXLogRecPtr);
     pg_atomic_init_u64(&places[i].announced, InvalidXLogRecPtr);
     places[i].in_the_way = InvalidXLogRecPtr;
@@ -76,7 +75,7 @@ void withdraw_announcement() {
 XLogRecPtr oldest_standing(XLogRecPtr wanted, TimestampTz now, std::int64_t max_age) {
   pg_memory_barrier();
   XLogRecPtr oldest = InvalidXLogRecPtr;
-  for (int i = 0; i < process_slots(); i++) {
+  for (int i = 0; i < pg::process_slots(); i++) {
     Place& place = places[i];
     XLogRecPtr lowest = InvalidXLogRecPtr;
     // In this order: what is not announced any more is stood on already.
