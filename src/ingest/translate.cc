@@ -196,10 +196,9 @@ std::string RecordTranslator::describe_record() const {
     const char* operation = rmgr.rm_identify != nullptr ? rmgr.rm_identify(XLogRecGetInfo(record_)) : nullptr;
     if (operation != nullptr) name = name + "/" + operation;
   }
-  char position[64];
-  std::snprintf(position, sizeof(position), " (info 0x%02X) at %X/%X", XLogRecGetInfo(record_),
-                LSN_FORMAT_ARGS(record_->ReadRecPtr));
-  return name + position;
+  char info[32];
+  std::snprintf(info, sizeof(info), " (info 0x%02X) at ", XLogRecGetInfo(record_));
+  return name + info + pg::lsn_text(record_->ReadRecPtr);
 }
 
 void RecordTranslator::throw_unknown_record() const {

@@ -7,8 +7,6 @@ extern "C" {
 #include "storage/condition_variable.h"
 }
 
-#include <cstdio>
-
 #include "pg/activity.h"
 #include "pg/guard.h"
 #include "pg/lsn_format.h"
@@ -34,12 +32,6 @@ constexpr long kNapAfterFailedRead = 100;  // milliseconds
 Lsn start_of_next_record(Lsn end) {
   if (end % XLOG_BLCKSZ != 0) return end;
   return end + (XLogSegmentOffset(end, wal_segment_size) == 0 ? SizeOfXLogLongPHD : SizeOfXLogShortPHD);
-}
-
-std::string at_lsn(Lsn lsn) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%X/%X", LSN_FORMAT_ARGS(lsn));
-  return text;
 }
 
 XLogReaderState* open_wal(WalChunks* chunks) {
@@ -99,7 +91,8 @@ bool Follower::read_record() {
     clean_up_after_error();
     XLogBeginRead(wal_.get(), position_);
     if (error.sqlstate() == ERRCODE_UNDEFINED_FILE) {
-      throw ingest::HistoryEnds("WAL at " + at_lsn(position_) + " is gone: " + error.what(), ingest::kBeginAnewHint);
+      throw ingest::HistoryEnds("WAL at " + pg::lsn_text(position_) + " is gone: " + error.what(),
+                                ingest::kBeginAnewHint);
     }
     throw;
   }
@@ -112,7 +105,8 @@ bool Follower::read_record() {
   XLogBeginRead(wal_.get(), position_);
   if (end_of_wal) return false;
   if (++failed_reads_ >= kMaxFailedReads) {
-    throw ingest::HistoryEnds("could not read WAL at " + at_lsn(position_) + ": " + reason, ingest::kBeginAnewHint);
+    throw ingest::HistoryEnds("could not read WAL at " + pg::lsn_text(position_) + ": " + reason,
+                              ingest::kBeginAnewHint);
   }
   nap(kNapAfterFailedRead, pg::Wait::kIngestWalRetry);
   return false;

@@ -14,7 +14,6 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 }
 
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
@@ -109,10 +108,9 @@ void check_identity(const StoreIdentity& store, const StoreIdentity& cluster) {
 void check_wal_is_there(Lsn history_end) {
   const Lsn wal_end = GetFlushRecPtr(nullptr);
   if (history_end <= wal_end) return;
-  char ends[64];
-  std::snprintf(ends, sizeof(ends), "%X/%X, but WAL ends at %X/%X", LSN_FORMAT_ARGS(history_end),
-                LSN_FORMAT_ARGS(wal_end));
-  throw ingest::HistoryEnds(std::string("WAL was lost or reset: history goes up to ") + ends, ingest::kBeginAnewHint);
+  throw ingest::HistoryEnds("WAL was lost or reset: history goes up to " + pg::lsn_text(history_end) +
+                                ", but WAL ends at " + pg::lsn_text(wal_end),
+                            ingest::kBeginAnewHint);
 }
 
 // From opening the store to the end of the process. Throws where history cannot go on.
