@@ -42,7 +42,7 @@ foreach(source ${test_libraries})
   add_library(strata_test_${name} MODULE ${source})
   set_target_properties(strata_test_${name} PROPERTIES PREFIX "" CXX_EXTENSIONS ON)
   target_compile_options(strata_test_${name} PRIVATE -fno-strict-aliasing -fwrapv)
-  target_include_directories(strata_test_${name} PRIVATE seams)
+  target_include_directories(strata_test_${name} PRIVATE src seams)
   target_include_directories(strata_test_${name} SYSTEM PRIVATE ${postgresql}/install/include/server)
 endforeach()
 

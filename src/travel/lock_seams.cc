@@ -8,28 +8,16 @@ extern "C" {
 #include "seams.h"
 }
 
+#include "travel/data_locks.h"
 #include "travel/session.h"
 
 namespace strata::travel {
 
 namespace {
 
-bool is_of_the_past(const LOCKTAG* tag) {
-  switch (static_cast<LockTagType>(tag->locktag_type)) {
-    case LOCKTAG_RELATION:
-    case LOCKTAG_RELATION_EXTEND:
-    case LOCKTAG_PAGE:
-    case LOCKTAG_TUPLE:
-    case LOCKTAG_OBJECT:
-      return true;
-    default:
-      return false;
-  }
-}
-
 LockAcquireResult lock_acquire_extended(const LOCKTAG* tag, LOCKMODE mode, bool session_lock, bool dont_wait,
                                         bool report_memory_error, LOCALLOCK** local_lock, bool log_failure) {
-  if (!is_of_the_past(tag)) {
+  if (!is_data_lock(tag)) {
     return strata_real_LockAcquireExtended(tag, mode, session_lock, dont_wait, report_memory_error, local_lock,
                                            log_failure);
   }
@@ -48,12 +36,12 @@ LockAcquireResult lock_acquire(const LOCKTAG* tag, LOCKMODE mode, bool session_l
 }
 
 bool lock_release(const LOCKTAG* tag, LOCKMODE mode, bool session_lock) {
-  if (is_of_the_past(tag)) return true;
+  if (is_data_lock(tag)) return true;
   return strata_real_LockRelease(tag, mode, session_lock);
 }
 
 bool lock_held_by_me(const LOCKTAG* tag, LOCKMODE mode, bool or_stronger) {
-  if (is_of_the_past(tag)) return true;
+  if (is_data_lock(tag)) return true;
   return strata_real_LockHeldByMe(tag, mode, or_stronger);
 }
 

@@ -16,20 +16,12 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 }
 
+#include "travel/data_locks.h"
+
 namespace {
 
 bool is_needless(const LOCKTAG* tag) {
-  if (!AmRegularBackendProcess()) return false;
-  switch (static_cast<LockTagType>(tag->locktag_type)) {
-    case LOCKTAG_RELATION:
-    case LOCKTAG_RELATION_EXTEND:
-    case LOCKTAG_PAGE:
-    case LOCKTAG_TUPLE:
-    case LOCKTAG_OBJECT:
-      return true;
-    default:
-      return false;
-  }
+  return AmRegularBackendProcess() && strata::travel::is_data_lock(tag);
 }
 
 LockAcquireResult acquire_extended(const LOCKTAG* tag, LOCKMODE mode, bool session_lock, bool dont_wait,
