@@ -3,66 +3,25 @@
 
 #include <set>
 
-#include "store/compactor.h"
+#include "compacted_store.h"
 #include "store/page_diff.h"
-#include "store_fault_env.h"
-#include "store_testing.h"
-#include "toy_rebuilder.h"
 
 namespace strata::testing {
 namespace {
 
-StoreOptions small() { return {.value_block_bytes = 4000, .index_block_bytes = 300, .max_layer_bytes = 20000}; }
-
-CompactorOptions compactor_options() {
-  CompactorOptions options;
-  options.store = small();
-  options.bounds = {.records = 8, .bytes = 20000, .statuses = 8, .diff_bytes = 1000, .min_value_bytes = 200};
-  options.fan_in = 3;
-  options.max_inputs = 5;
-  options.layer_bytes = 10000;
-  options.memory_bytes = 200000;
-  options.samples = 10;
-  return options;
-}
-
-class Compaction : public ::testing::TestWithParam<unsigned> {
+class Compaction : public CompactedStore {
  protected:
-  Compaction() : random_(GetParam()) {}
-
-  std::uint64_t below(std::uint64_t n) { return random_() % n; }
-
-  void open() {
-    writer_.reset();
-    if (!Writer::store_exists(env_, "store"))
-      Writer::create_store(env_, "store", {.system_identifier = 1, .timeline = 1});
-    writer_ = std::make_unique<Writer>(env_, "store", region_->shared(), small());
-  }
-  void open_compactor() {
-    compactor_.reset();
-    compactor_ = std::make_unique<Compactor>(env_, "store", region_->shared(), rebuilder_, compactor_options());
-  }
+  Compaction() : CompactedStore(20000, 10000) {}
 
   void take_baseline() {
     end_ = 100;
     writer_->begin_baseline(end_);
     for (std::uint32_t block = 0; block < 6; ++block) {
-      const OwnedEntry one = image(page(1, block), end_, random_page());
+      const OwnedEntry one = image(page(1, block), end_, random_page(random_));
       writer_->add_baseline(one.entry());
       model_.add(one);
     }
     writer_->finish_baseline({.lsn = end_, .time = 0});
-  }
-
-  std::string random_page() {
-    std::string value(kPageBytes, '\0');
-    for (char& c : value) c = static_cast<char>(random_());
-    return value;
-  }
-  std::string random_value(std::size_t size) {
-    std::string value(size, '\0');
-    for (char& c : value) c = static_cast<char>('a' + below(20));
-    return value;
   }
 
   // What a page image after hint bits looks like.
@@ -90,21 +49,21 @@ class Compaction : public ::testing::TestWithParam<unsigned> {
       const bool known = !chain.empty() && chain.front().base;
       switch (below(known ? 8 : 2)) {
         case 0:
-          entries.push_back(image(key, end_, random_page()));
+          entries.push_back(image(key, end_, random_page(random_)));
           break;
         case 1:
           // Of a copied database: the base is elsewhere.
-          if (known || below(2) == 0) entries.push_back(record(key, end_, random_value(1 + below(40))));
+          if (known || below(2) == 0) entries.push_back(record(key, end_, random_text(1 + below(40))));
           break;
         case 2:
         case 3:
           entries.push_back(image(key, end_, nearly(key)));
           break;
         case 4:
-          entries.push_back(record(key, end_, random_value(1 + below(3000))));
+          entries.push_back(record(key, end_, random_text(1 + below(3000))));
           break;
         default:
-          entries.push_back(record(key, end_, random_value(1 + below(60))));
+          entries.push_back(record(key, end_, random_text(1 + below(60))));
           break;
       }
     }
@@ -130,15 +89,6 @@ class Compaction : public ::testing::TestWithParam<unsigned> {
     writer_->publish(end_);
   }
 
-  void put_again() {
-    std::map<Lsn, std::vector<OwnedEntry>> again;
-    for (const OwnedEntry& one : unflushed_) {
-      if (one.lsn > writer_->flushed_lsn()) again[one.lsn].push_back(one);
-    }
-    for (const auto& [lsn, entries] : again) put(*writer_, entries, lsn);
-    if (end_ > region_->shared().visible_lsn()) writer_->publish(end_);
-  }
-
   void check(Lsn at) {
     Reader reader(env_, "store", &region_->shared(), {.cache_bytes = 1 << 16});
     for (const auto& [key, versions] : model_.versions()) {
@@ -154,17 +104,9 @@ class Compaction : public ::testing::TestWithParam<unsigned> {
     }
   }
 
-  std::mt19937_64 random_;
-  FaultEnv env_;
-  std::unique_ptr<Region> region_ = std::make_unique<Region>(std::size_t{1} << 18);
-  ToyRebuilder rebuilder_;
-  std::unique_ptr<Writer> writer_;
-  std::unique_ptr<Compactor> compactor_;
   Model model_;
   std::map<std::uint32_t, std::vector<std::pair<Lsn, std::uint32_t>>> resets_;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> pending_resets_;
-  std::vector<OwnedEntry> unflushed_;
-  Lsn end_ = kInvalidLsn;
 };
 
 TEST_P(Compaction, ChangesNoAnswer) {
@@ -176,21 +118,7 @@ TEST_P(Compaction, ChangesNoAnswer) {
   int levels = 0;
   for (int step = 0; step < 1000; ++step) {
     put_record();
-    switch (below(60)) {
-      case 0:
-      case 1:
-        writer_->flush();
-        break;
-      case 2:
-        open();
-        put_again();
-        break;
-      case 3:
-        open_compactor();
-        break;
-      default:
-        break;
-    }
+    disturb(60);
     if (below(4) == 0) {
       if (const auto result = compactor_->merge()) {
         ++merges;
@@ -233,10 +161,7 @@ TEST_P(Compaction, ChangesNoAnswer) {
       }
     }
   }
-  std::set<std::string> expected{"MANIFEST"};
-  for (const LayerInfo& layer : writer_->layers()) expected.insert(layer.name);
-  const auto names = env_.list("store");
-  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()), expected);
+  EXPECT_EQ(files_in(env_, "store"), files_of(*writer_));
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Compaction, ::testing::Range(1U, 7U));
@@ -250,70 +175,29 @@ TEST_P(CompactionCrash, AtAnyOperationLosesNothingAndLeavesNoFile) {
     for (int i = 0; i < 6; ++i) put_record();
     writer_->flush();
   }
-  env_.restart();
-  const auto before = env_.save();
+  const Files before = shut_down();
   const Lsn end = end_;
   const Model model = model_;
   const auto resets = resets_;
-  bool crashed = true;
-  for (std::uint64_t n = 0; crashed; ++n) {
-    for (const bool server_too : {true, false}) {
-      writer_.reset();
-      compactor_.reset();
-      env_.load(before);
-      end_ = end;
-      model_ = model;
-      resets_ = resets;
-      region_ = std::make_unique<Region>(std::size_t{1} << 18);
-      open();
-      open_compactor();
-      const std::uint64_t begin = env_.operations();
-      if (server_too) {
-        env_.crash_at(begin + n);
-      } else {
-        env_.fail_at(begin + n, ErrorKind::kNoSpace);
-      }
-      const auto once = [&] {
-        try {
-          (void)compactor_->merge();
-          writer_->serve_compactor();
-          // Refused merges are tried again, the garbage of late readers goes with the next call.
-          (void)compactor_->merge();
-          writer_->serve_compactor();
-          return true;
-        } catch (const StoreError&) {
-          return false;
-        }
-      };
-      (void)once();
-      crashed = env_.operations() > begin + n;
-      if (!server_too) {
-        env_.fail_at(FaultEnv::kNever);
-        for (int i = 0; i < 3; ++i) {
-          ASSERT_TRUE(once());
-        }
-        // An edit whose fate was open is settled by the next one.
-        put_record();
-        writer_->flush();
-        writer_->serve_compactor();
-      }
-      if (server_too) {
-        env_.restart(n % 2 == 0 ? 0 : 0.5);
-        writer_.reset();
-        compactor_.reset();
-        region_ = std::make_unique<Region>(std::size_t{1} << 18);
-        open();
-      }
-      for (Lsn at = 100; at <= end_; at += 15) ASSERT_NO_FATAL_FAILURE(check(at)) << "operation " << n;
-      std::set<std::string> expected{"MANIFEST"};
-      for (const LayerInfo& layer : writer_->layers()) expected.insert(layer.name);
-      const auto list = env_.list("store");
-      std::set<std::string> names(list.begin(), list.end());
-      // Whether this file is there means nothing to a writer that goes on.
-      if (!server_too) names.erase("MERGE");
-      ASSERT_EQ(names, expected) << "operation " << n << (server_too ? ", a crash" : ", a fault");
+  const auto work = [&] {
+    (void)compactor_->merge();
+    writer_->serve_compactor();
+    // Refused merges are tried again, the garbage of late readers goes with the next call.
+    (void)compactor_->merge();
+    writer_->serve_compactor();
+  };
+  fail_at_every_operation(before, work, [&](bool server_too) {
+    end_ = end;
+    model_ = model;
+    resets_ = resets;
+    if (!server_too) {
+      // An edit whose fate was open is settled by the next one.
+      put_record();
+      writer_->flush();
+      writer_->serve_compactor();
     }
-  }
+    for (Lsn at = 100; at <= end_; at += 15) ASSERT_NO_FATAL_FAILURE(check(at));
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, CompactionCrash, ::testing::Range(1U, 2U));

@@ -95,10 +95,7 @@ void work(FaultEnv& env, SharedStore& shared, Lsn& acknowledged, int attempts) {
 }
 
 void expect_only_named_files(FaultEnv& env, const Writer& writer) {
-  std::set<std::string> expected{"MANIFEST"};
-  for (const LayerInfo& layer : writer.layers()) expected.insert(layer.name);
-  const auto names = env.list("store");
-  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()), expected);
+  EXPECT_EQ(files_in(env, "store"), files_of(writer));
 }
 
 void expect_content(Reader& reader, Lsn end) {

@@ -1,163 +1,22 @@
 // Trimming history takes away what is older than the horizon, and changes no answer at or above it.
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <limits>
 #include <set>
 
-#include "store/compactor.h"
-#include "store/time_marks.h"
-#include "store/trim_plan.h"
-#include "store_fault_env.h"
-#include "store_testing.h"
-#include "toy_rebuilder.h"
+#include "compacted_store.h"
+#include "eyes.h"
 
 namespace strata::testing {
 namespace {
 
-StoreOptions small() { return {.value_block_bytes = 4000, .index_block_bytes = 300, .max_layer_bytes = 30000}; }
+StoreOptions small() { return small_layers(30000); }
 
-CompactorOptions compactor_options() {
-  CompactorOptions options;
-  options.store = small();
-  options.bounds = {.records = 8, .bytes = 20000, .statuses = 8, .diff_bytes = 1000, .min_value_bytes = 200};
-  options.fan_in = 3;
-  options.max_inputs = 5;
-  options.layer_bytes = 20000;
-  options.memory_bytes = 200000;
-  options.samples = 10;
-  return options;
-}
-
-constexpr std::uint32_t kTablespace = 1663;
 constexpr Lsn kRedo = 100;
 
-Key with_kind(Key key, KeyKind kind) {
-  key.kind = kind;
-  if (kind != KeyKind::kPage) key.block = 0;
-  return key;
-}
-
-Key page_of(std::uint32_t database, std::uint32_t relation, std::uint32_t block) {
-  Key key = page(relation, block);
-  key.database = database;
-  return key;
-}
-
-Key database_key(std::uint32_t database) {
-  return {.kind = KeyKind::kDatabase, .tablespace = kTablespace, .database = database};
-}
-
-std::string u32(std::uint32_t n) { return {reinterpret_cast<const char*>(&n), sizeof n}; }
-
-std::uint32_t read_u32(const std::string& value, std::size_t at = 0) {
-  std::uint32_t n = 0;
-  std::memcpy(&n, value.data() + at, sizeof n);
-  return n;
-}
-
-OwnedEntry value(const Key& key, Lsn lsn, std::string bytes) {
-  return {.key = key, .lsn = lsn, .type = EntryType::kValue, .base = true, .value = std::move(bytes)};
-}
-
-// What a session would see. Written apart from the store's own code for it.
-class Eyes {
- public:
-  explicit Eyes(Reader& reader) : reader_(reader) {}
-
-  // "gone", a number of blocks.
-  std::string size(Key key, Lsn at) {
-    key = with_kind(key, KeyKind::kRelationSize);
-    const auto event = reader_.newest(database_key(key.database), at);
-    const auto size = reader_.newest(key, at, event ? event->lsn : kInvalidLsn);
-    if (size) return size->value.empty() ? "gone" : std::to_string(read_u32(size->value));
-    if (!event || event->value.empty()) return "gone";
-    key.database = read_u32(event->value, 4);
-    return this->size(key, event->lsn);
-  }
-
-  // "nothing", "damaged", the bytes.
-  std::string page(const Key& key, Lsn at) {
-    const auto event = reader_.newest(database_key(key.database), at);
-    const Lsn since = event ? event->lsn : kInvalidLsn;
-    Lsn floor = since;
-    reader_.history(with_kind(key, KeyKind::kRelationReset), at, since, [&](const Version& reset) {
-      if (read_u32(reset.value) <= key.block) floor = std::max(floor, reset.lsn);
-      return true;
-    });
-    Chain chain = reader_.chain(key, at, floor);
-    if ((chain.empty() || !chain.front().base) && event && !event->value.empty() && floor == since) {
-      Key source = key;
-      source.database = read_u32(event->value, 4);
-      const std::string before = page(source, since);
-      if (before == "damaged") return before;
-      if (before != "nothing") {
-        chain.insert(chain.begin(), {.lsn = since, .type = EntryType::kImage, .base = true, .value = before});
-      }
-    }
-    if (chain.empty()) return "nothing";
-    if (!chain.front().base && chain.front().type == EntryType::kRecord) return "damaged";
-    return rebuilt(key, chain);
-  }
-
-  std::string commit_log(const Key& key, Lsn at) {
-    const Chain chain = reader_.chain(key, at);
-    return chain.empty() ? "nothing" : rebuilt(key, chain);
-  }
-
-  std::string plain(const Key& key, Lsn at) {
-    const auto newest = reader_.newest(key, at);
-    return newest ? std::to_string(newest->lsn) + newest->value : "nothing";
-  }
-
-  // The LSN that a time stands for, and the last commit before an LSN.
-  std::string moment(std::uint32_t time, Lsn at) {
-    const Key last{.kind = KeyKind::kTimeMark, .tablespace = ~0U, .database = ~0U};
-    const auto mark = reader_.first_in({.kind = KeyKind::kTimeMark, .database = time + 1}, last, kMaxLsn);
-    std::string answer = mark ? std::to_string(mark->first.database) + mark->second.value : "the end";
-    std::uint32_t before = 0;
-    reader_.scan({.kind = KeyKind::kTimeMark}, last, at, [&](const Key& key, const Version&) {
-      before = key.database;
-      return true;
-    });
-    return answer + " after " + std::to_string(before);
-  }
-
-  std::string any(const Key& key, Lsn at) {
-    switch (key.kind) {
-      case KeyKind::kPage:
-        return page(key, at);
-      case KeyKind::kRelationSize:
-        return size(key, at);
-      case KeyKind::kCommitLog:
-        return commit_log(key, at);
-      case KeyKind::kRelationMap: {
-        const auto event = reader_.newest(database_key(key.database), at);
-        const auto map = reader_.newest(key, at, event ? event->lsn - 1 : kInvalidLsn);
-        return map ? map->value : "nothing";
-      }
-      default:
-        return plain(key, at);
-    }
-  }
-
- private:
-  std::string rebuilt(const Key& key, const Chain& chain) {
-    try {
-      return rebuilder_.rebuild(key, chain);
-    } catch (const StoreError&) {
-      return "damaged";
-    }
-  }
-
-  Reader& reader_;
-  ToyRebuilder rebuilder_;
-};
-
 // A store, and one with the same history that is never trimmed.
-class Retention : public ::testing::TestWithParam<unsigned> {
+class Retention : public CompactedStore {
  protected:
-  Retention() : random_(GetParam()) {
+  Retention() : CompactedStore(30000, 20000) {
     Writer::create_store(whole_env_, "store", {.system_identifier = 1, .timeline = 1});
     whole_ = std::make_unique<Writer>(whole_env_, "store", whole_region_->shared(), small());
     open();
@@ -166,13 +25,13 @@ class Retention : public ::testing::TestWithParam<unsigned> {
     for (std::uint32_t relation = 1; relation <= 3; ++relation) {
       sizes_[5][relation] = 6;
       for (std::uint32_t block = 0; block < 6; ++block) {
-        baseline.push_back(image(page_of(5, relation, block), kRedo, random_page()));
+        baseline.push_back(image(page_of(5, relation, block), kRedo, sparse_page()));
       }
     }
     for (std::uint32_t relation = 1; relation <= 3; ++relation) {
       baseline.push_back(value(with_kind(page_of(5, relation, 0), KeyKind::kRelationSize), kRedo, u32(6)));
     }
-    baseline.push_back(image({.kind = KeyKind::kCommitLog}, kRedo, random_page()));
+    baseline.push_back(image({.kind = KeyKind::kCommitLog}, kRedo, sparse_page()));
     baseline.push_back(value(map_key(5), kRedo, "map of 5"));
     baseline.push_back(value({.kind = KeyKind::kCheckpoint}, kRedo, "first"));
     for (const OwnedEntry& one : baseline) {
@@ -184,33 +43,16 @@ class Retention : public ::testing::TestWithParam<unsigned> {
     open_compactor();
   }
 
-  std::uint64_t below(std::uint64_t n) { return random_() % n; }
-
-  void open() {
-    writer_.reset();
-    if (!Writer::store_exists(env_, "store"))
-      Writer::create_store(env_, "store", {.system_identifier = 1, .timeline = 1});
-    writer_ = std::make_unique<Writer>(env_, "store", region_->shared(), small());
-  }
-  void open_compactor() {
-    compactor_.reset();
-    compactor_ = std::make_unique<Compactor>(env_, "store", region_->shared(), rebuilder_, compactor_options());
-  }
-
   static Key map_key(std::uint32_t database) {
     return {.kind = KeyKind::kRelationMap, .tablespace = kTablespace, .database = database};
   }
 
-  std::string random_page() {
+  std::string sparse_page() {
     std::string bytes(kPageBytes, '\0');
     for (std::size_t i = 0; i < bytes.size(); i += 1 + below(200)) bytes[i] = static_cast<char>(random_());
     return bytes;
   }
-  std::string random_record() {
-    std::string bytes(1 + below(100), '\0');
-    for (char& c : bytes) c = static_cast<char>('a' + below(20));
-    return bytes;
-  }
+  std::string random_record() { return random_text(1 + below(100)); }
 
   void change_page(std::uint32_t database, std::uint32_t relation, std::vector<OwnedEntry>& out) {
     std::uint32_t& size = sizes_[database][relation];
@@ -221,7 +63,7 @@ class Retention : public ::testing::TestWithParam<unsigned> {
       out.push_back({.key = key, .lsn = end_, .type = EntryType::kRecord, .base = true, .value = random_record()});
       out.push_back(value(with_kind(key, KeyKind::kRelationSize), end_, u32(size)));
     } else if (below(6) == 0) {
-      out.push_back(image(key, end_, random_page()));
+      out.push_back(image(key, end_, sparse_page()));
     } else {
       out.push_back(record(key, end_, below(150) == 0 ? "broken" : random_record()));
     }
@@ -324,15 +166,6 @@ class Retention : public ::testing::TestWithParam<unsigned> {
     }
   }
 
-  void put_again() {
-    std::map<Lsn, std::vector<OwnedEntry>> again;
-    for (const OwnedEntry& one : unflushed_) {
-      if (one.lsn > writer_->flushed_lsn()) again[one.lsn].push_back(one);
-    }
-    for (const auto& [lsn, entries] : again) put(*writer_, entries, lsn);
-    if (end_ > region_->shared().visible_lsn()) writer_->publish(end_);
-  }
-
   std::uint32_t last_time_at(Lsn lsn) {
     std::uint32_t time = 0;
     Reader whole(whole_env_, "store", &whole_region_->shared());
@@ -413,24 +246,16 @@ class Retention : public ::testing::TestWithParam<unsigned> {
     EXPECT_LE(marks, 1U);
   }
 
-  std::mt19937_64 random_;
-  FaultEnv env_;
   FaultEnv whole_env_;
-  std::unique_ptr<Region> region_ = std::make_unique<Region>(std::size_t{1} << 18);
   std::unique_ptr<Region> whole_region_ = std::make_unique<Region>(std::size_t{1} << 22);
-  ToyRebuilder rebuilder_;
-  std::unique_ptr<Writer> writer_;
   std::unique_ptr<Writer> whole_;
-  std::unique_ptr<Compactor> compactor_;
   std::map<std::uint32_t, std::map<std::uint32_t, std::uint32_t>> sizes_;  // database -> relation -> blocks
   std::set<Key> keys_;
-  std::vector<OwnedEntry> unflushed_;
   std::uint32_t next_multi_ = 1;
   std::uint32_t time_ = 1;
   std::uint32_t horizon_time_ = 0;
   Lsn horizon_ = kInvalidLsn;
   Lsn cut_ = kInvalidLsn;
-  Lsn end_ = kInvalidLsn;
 };
 
 TEST_P(Retention, ChangesNoAnswerAtOrAboveTheCut) {
@@ -438,21 +263,7 @@ TEST_P(Retention, ChangesNoAnswerAtOrAboveTheCut) {
   int splits = 0;
   for (int step = 0; step < 900; ++step) {
     put_record();
-    switch (below(50)) {
-      case 0:
-      case 1:
-        writer_->flush();
-        break;
-      case 2:
-        open();
-        put_again();
-        break;
-      case 3:
-        open_compactor();
-        break;
-      default:
-        break;
-    }
+    disturb(50);
     if (below(10) == 0) (void)compactor_->merge();
     const Lsn flushed = writer_->flushed_lsn();
     if (below(30) == 0 && flushed > horizon_) {
@@ -487,10 +298,7 @@ TEST_P(Retention, ChangesNoAnswerAtOrAboveTheCut) {
   EXPECT_GT(splits, 0);
   for (Lsn at = horizon_; at <= end_; ++at) ASSERT_NO_FATAL_FAILURE(check(at));
   writer_->serve_compactor();
-  std::set<std::string> expected{"MANIFEST"};
-  for (const LayerInfo& layer : writer_->layers()) expected.insert(layer.name);
-  const auto names = env_.list("store");
-  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()), expected);
+  EXPECT_EQ(files_in(env_, "store"), files_of(*writer_));
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Retention, ::testing::Range(1U, 9U));
@@ -502,78 +310,36 @@ TEST_P(RetentionCrash, AtAnyOperationLosesNothingAndLeavesNoFile) {
     for (int i = 0; i < 25; ++i) put_record();
     writer_->flush();
   }
-  writer_.reset();
-  compactor_.reset();
-  env_.restart();
-  const auto before = env_.save();
+  const Files before = shut_down();
   const Lsn cut = end_ - 20;
-  bool reached = true;
-  for (std::uint64_t n = 0; reached; ++n) {
-    for (const bool server_too : {true, false}) {
-      compactor_.reset();
-      writer_.reset();
-      env_.load(before);
-      region_ = std::make_unique<Region>(std::size_t{1} << 18);
-      open();
-      open_compactor();
-      const std::uint64_t begin = env_.operations();
-      if (server_too) {
-        env_.crash_at(begin + n);
-      } else {
-        env_.fail_at(begin + n, ErrorKind::kNoSpace);
+  const auto work = [&] {
+    (void)compactor_->trim(cut, {.lsn = cut, .time = 7});
+    writer_->serve_compactor();
+    (void)compactor_->trim(cut, {.lsn = cut, .time = 7});
+    writer_->serve_compactor();
+  };
+  fail_at_every_operation(before, work, [&](bool server_too) {
+    if (server_too) {
+      // The horizon and the layers go together.
+      const bool trimmed = writer_->horizon().lsn == cut;
+      Lsn images_end = kInvalidLsn;
+      for (const LayerInfo& layer : writer_->layers()) {
+        if (layer.image) images_end = std::max(images_end, layer.lsns.end);
       }
-      const auto once = [&] {
-        try {
-          (void)compactor_->trim(cut, {.lsn = cut, .time = 7});
-          writer_->serve_compactor();
-          (void)compactor_->trim(cut, {.lsn = cut, .time = 7});
-          writer_->serve_compactor();
-          return true;
-        } catch (const StoreError&) {
-          return false;
-        }
-      };
-      (void)once();
-      reached = env_.operations() > begin + n;
-      if (!server_too) {
-        env_.fail_at(FaultEnv::kNever);
-        for (int i = 0; i < 3; ++i) {
-          ASSERT_TRUE(once());
-        }
-        EXPECT_EQ(writer_->horizon().lsn, cut);
-        EXPECT_EQ(writer_->horizon().time, 7);
-      }
-      if (server_too) {
-        env_.restart(n % 2 == 0 ? 0 : 0.5);
-        compactor_.reset();
-        writer_.reset();
-        region_ = std::make_unique<Region>(std::size_t{1} << 18);
-        open();
-        // The horizon and the layers go together.
-        const bool trimmed = writer_->horizon().lsn == cut;
-        Lsn images_end = kInvalidLsn;
-        for (const LayerInfo& layer : writer_->layers()) {
-          if (layer.image) images_end = std::max(images_end, layer.lsns.end);
-        }
-        ASSERT_EQ(images_end > kRedo + 1, trimmed);
-        for (const LayerInfo& layer : writer_->layers()) {
-          if (!layer.image) {
-            ASSERT_GE(layer.lsns.begin, images_end);
-          }
+      ASSERT_EQ(images_end > kRedo + 1, trimmed);
+      for (const LayerInfo& layer : writer_->layers()) {
+        if (!layer.image) {
+          ASSERT_GE(layer.lsns.begin, images_end);
         }
       }
-      cut_ = cut;
-      horizon_time_ = last_time_at(cut);
-      for (Lsn at = cut; at <= end_; at += 9) ASSERT_NO_FATAL_FAILURE(check(at)) << "operation " << n;
-      std::set<std::string> expected{"MANIFEST"};
-      for (const LayerInfo& layer : writer_->layers()) expected.insert(layer.name);
-      const auto list = env_.list("store");
-      std::set<std::string> names(list.begin(), list.end());
-      // Whether this file is there means nothing to a writer that goes on.
-      if (!server_too) names.erase("MERGE");
-      ASSERT_EQ(names, expected) << "operation " << n << (server_too ? ", a crash" : ", a fault");
+    } else {
+      EXPECT_EQ(writer_->horizon().lsn, cut);
+      EXPECT_EQ(writer_->horizon().time, 7);
     }
-  }
+    cut_ = cut;
+    horizon_time_ = last_time_at(cut);
+    for (Lsn at = cut; at <= end_; at += 9) ASSERT_NO_FATAL_FAILURE(check(at));
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RetentionCrash, ::testing::Range(1U, 2U));
@@ -586,9 +352,7 @@ TEST(TrimPlan, RewritesOnlyWhatHasChanged) {
   std::mt19937 random(1);
   writer.begin_baseline(kRedo);
   for (std::uint32_t block = 0; block < 40; ++block) {
-    std::string bytes(kPageBytes, '\0');
-    for (char& c : bytes) c = static_cast<char>(random());
-    writer.add_baseline(image(page(1, block), kRedo, bytes).entry());
+    writer.add_baseline(image(page(1, block), kRedo, random_page(random)).entry());
   }
   writer.finish_baseline({.lsn = kRedo, .time = 0});
   const std::vector<LayerInfo> before = writer.layers();
@@ -598,7 +362,7 @@ TEST(TrimPlan, RewritesOnlyWhatHasChanged) {
   writer.flush();
 
   ToyRebuilder rebuilder;
-  Compactor compactor(env, "store", region.shared(), rebuilder, compactor_options());
+  Compactor compactor(env, "store", region.shared(), rebuilder, small_compactor(small(), 20000));
   ASSERT_TRUE(compactor.trim(200, {.lsn = 200, .time = 1}));
   ASSERT_TRUE(writer.serve_compactor());
   std::size_t kept = 0;
@@ -613,59 +377,6 @@ TEST(TrimPlan, RewritesOnlyWhatHasChanged) {
     EXPECT_EQ(reader.chain(page(1, block), 200).front().lsn, block == 11 ? 200U : kRedo);
   }
   EXPECT_FALSE(compactor.trim(200, {.lsn = 200, .time = 1}));
-}
-
-TEST(HistorySize, CountsEvenlyWithinARun) {
-  const auto layer = [](bool image, Lsn begin, Lsn end, std::uint64_t bytes) {
-    LayerInfo info;
-    info.image = image;
-    info.lsns = {.begin = begin, .end = end};
-    info.bytes = bytes;
-    return info;
-  };
-  const HistorySize size({layer(true, 10, 11, 500), layer(false, 100, 201, 1000), layer(false, 100, 201, 1000),
-                          layer(false, 301, 402, 400)});
-  EXPECT_EQ(size.images(), 500U);
-  EXPECT_EQ(size.deltas(), 2400U);
-  EXPECT_EQ(size.deltas_up_to(99), 0U);
-  EXPECT_NEAR(static_cast<double>(size.deltas_up_to(150)), 1000, 30);
-  EXPECT_EQ(size.deltas_up_to(200), 2000U);
-  EXPECT_EQ(size.deltas_up_to(300), 2000U);
-  EXPECT_EQ(size.deltas_up_to(401), 2400U);
-  EXPECT_NEAR(static_cast<double>(size.end_of_first(1000)), 150, 2);
-  EXPECT_EQ(size.end_of_first(2000), 200U);
-  EXPECT_EQ(size.end_of_first(2400), 401U);
-  EXPECT_EQ(size.end_of_first(2401), kMaxLsn);
-}
-
-TEST(TimeMarks, AreFoundByTimeAndByLsn) {
-  FaultEnv env;
-  Region region(std::size_t{1} << 18);
-  Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
-  Writer writer(env, "store", region.shared(), small());
-  Reader reader(env, "store", &region.shared());
-  EXPECT_FALSE(newest_mark_by_time(reader, 1000));
-  std::vector<TimeMark> marks;
-  for (std::int64_t n = -20; n < 20; ++n) {
-    // Before and after 2000-01-01.
-    const TimeMark mark{.time = n * 1'000'000'007, .lsn = static_cast<Lsn>(1000 + n * 10)};
-    put(writer, {value(time_mark_key(mark.time), mark.lsn, "12345678")}, mark.lsn);
-    writer.publish(mark.lsn);
-    if (n == 0) writer.flush();
-    marks.push_back(mark);
-  }
-  EXPECT_FALSE(newest_mark_by_time(reader, marks.front().time - 1));
-  EXPECT_FALSE(newest_mark_by_lsn(reader, marks.front().lsn - 1));
-  for (std::size_t i = 0; i < marks.size(); ++i) {
-    const auto is_mark = [&](const std::optional<TimeMark>& found) {
-      return found && found->time == marks[i].time && found->lsn == marks[i].lsn;
-    };
-    EXPECT_TRUE(is_mark(newest_mark_by_time(reader, marks[i].time)));
-    EXPECT_TRUE(is_mark(newest_mark_by_time(reader, marks[i].time + 1)));
-    EXPECT_TRUE(is_mark(newest_mark_by_lsn(reader, marks[i].lsn)));
-    EXPECT_TRUE(is_mark(newest_mark_by_lsn(reader, marks[i].lsn + 9)));
-  }
-  EXPECT_EQ(newest_mark_by_time(reader, std::numeric_limits<std::int64_t>::max())->lsn, marks.back().lsn);
 }
 
 TEST(DestroyStore, LeavesNoFileAndMakesRoomForAnother) {

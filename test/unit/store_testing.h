@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 #include <random>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,17 @@ inline void put(Writer& writer, const std::vector<OwnedEntry>& owned, Lsn end) {
   std::vector<Entry> entries;
   for (const OwnedEntry& one : owned) entries.push_back(one.entry());
   writer.put(entries, end);
+}
+
+// What a writer has named in its manifest, and that itself.
+inline std::set<std::string> files_of(const Writer& writer) {
+  std::set<std::string> files{"MANIFEST"};
+  for (const LayerInfo& layer : writer.layers()) files.insert(layer.name);
+  return files;
+}
+inline std::set<std::string> files_in(Env& env, const std::string& directory) {
+  const std::vector<std::string> names = env.list(directory);
+  return {names.begin(), names.end()};
 }
 
 inline OwnedEntry record(const Key& key, Lsn lsn, std::string value) {

@@ -1,0 +1,69 @@
+// Where a horizon may be: how much of history lies before an LSN, and which commit was the last one before it.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "eyes.h"
+#include "store/time_marks.h"
+#include "store/trim_plan.h"
+#include "store_fault_env.h"
+#include "store_testing.h"
+
+namespace strata::testing {
+namespace {
+
+TEST(HistorySize, CountsEvenlyWithinARun) {
+  const auto layer = [](bool image, Lsn begin, Lsn end, std::uint64_t bytes) {
+    LayerInfo info;
+    info.image = image;
+    info.lsns = {.begin = begin, .end = end};
+    info.bytes = bytes;
+    return info;
+  };
+  const HistorySize size({layer(true, 10, 11, 500), layer(false, 100, 201, 1000), layer(false, 100, 201, 1000),
+                          layer(false, 301, 402, 400)});
+  EXPECT_EQ(size.images(), 500U);
+  EXPECT_EQ(size.deltas(), 2400U);
+  EXPECT_EQ(size.deltas_up_to(99), 0U);
+  EXPECT_NEAR(static_cast<double>(size.deltas_up_to(150)), 1000, 30);
+  EXPECT_EQ(size.deltas_up_to(200), 2000U);
+  EXPECT_EQ(size.deltas_up_to(300), 2000U);
+  EXPECT_EQ(size.deltas_up_to(401), 2400U);
+  EXPECT_NEAR(static_cast<double>(size.end_of_first(1000)), 150, 2);
+  EXPECT_EQ(size.end_of_first(2000), 200U);
+  EXPECT_EQ(size.end_of_first(2400), 401U);
+  EXPECT_EQ(size.end_of_first(2401), kMaxLsn);
+}
+
+TEST(TimeMarks, AreFoundByTimeAndByLsn) {
+  FaultEnv env;
+  Region region(std::size_t{1} << 18);
+  Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
+  Writer writer(env, "store", region.shared(), {});
+  Reader reader(env, "store", &region.shared());
+  EXPECT_FALSE(newest_mark_by_time(reader, 1000));
+  std::vector<TimeMark> marks;
+  for (std::int64_t n = -20; n < 20; ++n) {
+    // Before and after 2000-01-01.
+    const TimeMark mark{.time = n * 1'000'000'007, .lsn = static_cast<Lsn>(1000 + n * 10)};
+    put(writer, {value(time_mark_key(mark.time), mark.lsn, "12345678")}, mark.lsn);
+    writer.publish(mark.lsn);
+    if (n == 0) writer.flush();
+    marks.push_back(mark);
+  }
+  EXPECT_FALSE(newest_mark_by_time(reader, marks.front().time - 1));
+  EXPECT_FALSE(newest_mark_by_lsn(reader, marks.front().lsn - 1));
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    const auto is_mark = [&](const std::optional<TimeMark>& found) {
+      return found && found->time == marks[i].time && found->lsn == marks[i].lsn;
+    };
+    EXPECT_TRUE(is_mark(newest_mark_by_time(reader, marks[i].time)));
+    EXPECT_TRUE(is_mark(newest_mark_by_time(reader, marks[i].time + 1)));
+    EXPECT_TRUE(is_mark(newest_mark_by_lsn(reader, marks[i].lsn)));
+    EXPECT_TRUE(is_mark(newest_mark_by_lsn(reader, marks[i].lsn + 9)));
+  }
+  EXPECT_EQ(newest_mark_by_time(reader, std::numeric_limits<std::int64_t>::max())->lsn, marks.back().lsn);
+}
+
+}  // namespace
+}  // namespace strata::testing
