@@ -12,6 +12,7 @@ use Test::More;
 our @EXPORT = qw(
   new_node wait_for_history try_sql now_in lsn_in at at_lsn at_error pgoptions
   remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
+  prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over
 );
 
 # Settings of every node: what WAL must hold, a server that comes back after a crash of one of its processes, and an
@@ -197,6 +198,74 @@ sub no_mismatch
 	ok($all_pages > 0 && $all_mismatches == 0, $name // 'every page rebuilt from history equals the page that PostgreSQL has')
 	  or diag($what);
 	return ($all_pages, $all_calls, $all_mismatches);
+}
+
+# Tables for churn().
+sub prepare_churn
+{
+	my ($node) = @_;
+	$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION strata;
+CREATE EXTENSION IF NOT EXISTS pageinspect;
+CREATE TABLE many (id int PRIMARY KEY, n int DEFAULT 0, t text);
+CREATE INDEX ON many USING hash (t);
+CREATE INDEX ON many USING gist (int4range(id, id + 10));
+CREATE TABLE cut (a int, b text);
+CREATE SEQUENCE rounds;
+SQL
+	return;
+}
+
+# Rounds of what chains are made of: hint bits, images after checkpoints, truncations, drops.
+sub churn
+{
+	my ($node, $count) = @_;
+	for (1 .. $count)
+	{
+		my $round = $node->safe_psql('postgres', "SELECT nextval('rounds')");
+		$node->safe_psql('postgres', <<"SQL");
+INSERT INTO many SELECT i, 0, md5(i::text) FROM generate_series($round * 3000, $round * 3000 + 2999) i;
+UPDATE many SET n = n + 1, t = t || 'x' WHERE id % 7 = $round % 7;
+INSERT INTO cut SELECT i, repeat('c', 200) FROM generate_series(1, 2000) i;
+SELECT count(*) FROM many, (SELECT count(*) FROM cut) c;
+CREATE TABLE gone_$round AS SELECT * FROM many LIMIT 1000;
+CHECKPOINT;
+DELETE FROM many WHERE id % 11 = $round % 11;
+VACUUM (TRUNCATE) many;
+SQL
+		$node->safe_psql('postgres', $round % 2 ? 'TRUNCATE cut' : 'DELETE FROM cut; VACUUM cut');
+		$node->safe_psql('postgres', "DROP TABLE gone_$round") if $round % 3;
+	}
+	return;
+}
+
+# At an LSN, every block of the tables and indexes in schema public as it is rebuilt, to the byte. Rebuilt pages stay in
+# shared buffers, where reading rows sets hint bits: so this comes before such queries. REQUIRES: pageinspect.
+sub digest_of_all_pages
+{
+	my ($node, $lsn) = @_;
+	return at_lsn($node, $lsn, q{
+SELECT md5(string_agg(md5(get_raw_page(c.oid::regclass::text, f, b::int)), '' ORDER BY c.oid, f, b))
+FROM pg_class c, unnest(ARRAY['main', 'vm']) f,
+     generate_series(0, pg_relation_size(c.oid, f) / 8192 - 1) b
+WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace});
+}
+
+# The end of WAL, once history has reached it. REQUIRES: the extension.
+sub reached_lsn
+{
+	my ($node) = @_;
+	my $lsn = lsn_in($node);
+	$node->safe_psql('postgres', "SELECT strata.wait_for('$lsn')");
+	return $lsn;
+}
+
+# One test: the store has the files that it knows, and no other layer. REQUIRES: the extension.
+sub no_file_is_left_over
+{
+	my ($node, $name) = @_;
+	my $same = q{SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir('pg_strata') f WHERE f ~ 'layer$'};
+	return ok($node->poll_query_until('postgres', $same), $name // 'no file is left over');
 }
 
 # A column of strata.status(). REQUIRES: the extension.

@@ -9,55 +9,13 @@ use Test::More;
 
 my $node = new_node('compaction', fsync => 'on', log_statement => 'none', log_min_messages => 'debug1',
 	'strata.memtable_size' => "'4MB'", 'strata.compaction' => 'off', checkpoint_timeout => '30s');
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION strata;
-CREATE EXTENSION IF NOT EXISTS pageinspect;
-CREATE TABLE many (id int PRIMARY KEY, n int DEFAULT 0, t text);
-CREATE INDEX ON many USING hash (t);
-CREATE INDEX ON many USING gist (int4range(id, id + 10));
-CREATE TABLE cut (a int, b text);
-SQL
-
-my $round = 0;
-
-# Hint bits, images after checkpoints, truncations, drops: what chains are made of.
-sub load
-{
-	my ($count) = @_;
-	for (1 .. $count)
-	{
-		++$round;
-		$node->safe_psql('postgres', <<"SQL");
-INSERT INTO many SELECT i, 0, md5(i::text) FROM generate_series($round * 3000, $round * 3000 + 2999) i;
-UPDATE many SET n = n + 1, t = t || 'x' WHERE id % 7 = $round % 7;
-INSERT INTO cut SELECT i, repeat('c', 200) FROM generate_series(1, 2000) i;
-SELECT count(*) FROM many, (SELECT count(*) FROM cut) c;
-CREATE TABLE gone_$round AS SELECT * FROM many LIMIT 1000;
-CHECKPOINT;
-DELETE FROM many WHERE id % 11 = $round % 11;
-VACUUM (TRUNCATE) many;
-SQL
-		$node->safe_psql('postgres', $round % 2 ? 'TRUNCATE cut' : 'DELETE FROM cut; VACUUM cut');
-		$node->safe_psql('postgres', "DROP TABLE gone_$round") if $round % 3;
-	}
-	return;
-}
-
-# Every block of the tables and indexes as it is rebuilt, to the byte. Rebuilt pages stay in shared buffers, where reading
-# rows sets hint bits: so this comes first after a start.
-my $pages = q{
-SELECT md5(string_agg(md5(get_raw_page(c.oid::regclass::text, f, b::int)), '' ORDER BY c.oid, f, b))
-FROM pg_class c, unnest(ARRAY['main', 'vm']) f,
-     generate_series(0, pg_relation_size(c.oid, f) / 8192 - 1) b
-WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace};
+prepare_churn($node);
 
 my @moments;
 
 sub remember_moment
 {
-	my $lsn = lsn_in($node);
-	$node->safe_psql('postgres', "SELECT strata.wait_for('$lsn')");
-	push @moments, { lsn => $lsn, rows => $node->safe_psql('postgres', 'SELECT count(*), sum(n), sum(id) FROM many') };
+	push @moments, { lsn => reached_lsn($node), rows => $node->safe_psql('postgres', 'SELECT count(*), sum(n), sum(id) FROM many') };
 	return;
 }
 
@@ -86,7 +44,7 @@ sub every_moment_is_right
 	my @wrong;
 	for my $moment (@moments)
 	{
-		my $now = defined $moment->{pages} ? at_lsn($node, $moment->{lsn}, $pages) : undef;
+		my $now = defined $moment->{pages} ? digest_of_all_pages($node, $moment->{lsn}) : undef;
 		push @wrong, "pages at $moment->{lsn}: $now" if defined $now && $now ne $moment->{pages};
 		my $rows = at_lsn($node, $moment->{lsn}, 'SELECT count(*), sum(n), sum(id) FROM many');
 		push @wrong, "rows at $moment->{lsn}: $rows, not $moment->{rows}" if $rows ne $moment->{rows};
@@ -97,10 +55,10 @@ sub every_moment_is_right
 
 for (1 .. 4)
 {
-	load(2);
+	churn($node, 2);
 	remember_moment();
 }
-$_->{pages} = at_lsn($node, $_->{lsn}, $pages) for @moments;
+$_->{pages} = digest_of_all_pages($node, $_->{lsn}) for @moments;
 like($_->{pages}, qr/^[0-9a-f]{32}$/, 'all pages of a moment can be read') for @moments;
 my $bytes = $node->safe_psql('postgres', 'SELECT sum(bytes) FROM strata.layers() WHERE NOT image');
 my $before = layers('true');
@@ -117,14 +75,13 @@ diag("delta layers: $before with $bytes bytes before, " . layers('true') . " wit
 $node->restart;
 every_moment_is_right('every page of every moment is the same, to the byte, and so are the rows');
 no_mismatch($node, 'every page rebuilt from merged layers equals the page that PostgreSQL has');
-ok($node->poll_query_until('postgres', 'SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir(\'pg_strata\') f WHERE f ~ \'layer$\''),
-	'files that were merged are gone');
+no_file_is_left_over($node, 'files that were merged are gone');
 
 # Killed while it merges, again and again.
 for my $kill (1 .. 4)
 {
 	set_compaction('off');
-	load(3);
+	churn($node, 3);
 	remember_moment();
 	set_compaction('on');
 	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_ls_dir('pg_strata') f WHERE f ~ 'delta[1-9].*layer' AND f NOT IN (SELECT name FROM strata.layers())")
@@ -139,7 +96,7 @@ ok(merged(), 'after kill -9 of the worker the layers are merged');
 every_moment_is_right('and every moment is right');
 
 # Ended alone: the server goes on.
-load(3);
+churn($node, 3);
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'strata compaction'");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'strata compaction'");
 ok(merged(), 'after the end of the worker another one merges');
@@ -148,8 +105,7 @@ $node->start;
 wait_for_history($node);
 every_moment_is_right('after a crash of the server every moment is right');
 no_mismatch($node, 'and every page');
-ok($node->poll_query_until('postgres', 'SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir(\'pg_strata\') f WHERE f ~ \'layer$\''),
-	'no file is left over');
+no_file_is_left_over($node);
 is($node->safe_psql('postgres', 'SELECT state, last_error FROM strata.status()'), 'running|', 'history runs, with no error');
 
 unlike(slurp_file($node->logfile), qr/layers could not be merged/, 'no merge has failed');

@@ -9,50 +9,13 @@ use Strata;
 use Test::More;
 
 my $node = new_node('retention', 'strata.memtable_size' => "'4MB'", checkpoint_timeout => '1h');
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION strata;
-CREATE EXTENSION IF NOT EXISTS pageinspect;
-CREATE TABLE many (id int PRIMARY KEY, n int DEFAULT 0, t text);
-CREATE INDEX ON many USING hash (t);
-CREATE TABLE cut (a int, b text);
-CREATE DATABASE source;
-SQL
+prepare_churn($node);
+$node->safe_psql('postgres', 'CREATE DATABASE source');
 $node->safe_psql('source', 'CREATE TABLE inside (a int PRIMARY KEY); INSERT INTO inside SELECT generate_series(1, 5000)');
-
-my $round = 0;
-
-sub load
-{
-	my ($count) = @_;
-	for (1 .. $count)
-	{
-		++$round;
-		$node->safe_psql('postgres', <<"SQL");
-INSERT INTO many SELECT i, 0, md5(i::text) FROM generate_series($round * 2000, $round * 2000 + 1999) i;
-UPDATE many SET n = n + 1, t = t || 'x' WHERE id % 7 = $round % 7;
-INSERT INTO cut SELECT i, repeat('c', 200) FROM generate_series(1, 1000) i;
-SELECT count(*) FROM many, (SELECT count(*) FROM cut) c;
-CHECKPOINT;
-DELETE FROM many WHERE id % 11 = $round % 11;
-VACUUM (TRUNCATE) many;
-SQL
-		$node->safe_psql('postgres', $round % 2 ? 'TRUNCATE cut' : 'DELETE FROM cut; VACUUM cut');
-	}
-	return;
-}
-
-# Every block of the tables and indexes as it is rebuilt, to the byte.
-my $pages = q{
-SELECT md5(string_agg(md5(get_raw_page(c.oid::regclass::text, f, b::int)), '' ORDER BY c.oid, f, b))
-FROM pg_class c, unnest(ARRAY['main', 'vm']) f,
-     generate_series(0, pg_relation_size(c.oid, f) / 8192 - 1) b
-WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace};
 
 sub moment
 {
-	my $lsn = lsn_in($node);
-	$node->safe_psql('postgres', "SELECT strata.wait_for('$lsn')");
-	return { lsn => $lsn, time => now_in($node), rows => $node->safe_psql('postgres', 'SELECT count(*), sum(n), sum(id) FROM many') };
+	return { lsn => reached_lsn($node), time => now_in($node), rows => $node->safe_psql('postgres', 'SELECT count(*), sum(n), sum(id) FROM many') };
 }
 
 sub set
@@ -85,7 +48,7 @@ for my $case (['strata.retention_time', '7 days', 1], ['strata.retention_time', 
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
 
 # By time.
-load(2);
+churn($node, 2);
 $node->safe_psql('postgres', 'CREATE TABLE doomed AS SELECT i, md5(i::text) t FROM generate_series(1, 100000) i');
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE source STRATEGY file_copy');
 $node->safe_psql('source', 'UPDATE inside SET a = a + 10000');
@@ -95,12 +58,12 @@ my $standing = traveller($node, $old->{time});
 is($standing->query_safe('SELECT count(*) FROM doomed'), '100000', 'a session travels to what will be gone');
 $node->safe_psql('postgres', 'DROP TABLE doomed');
 my $since = moment();
-load(1);
+churn($node, 1);
 my @moments;
 my $age = "SELECT extract(epoch FROM clock_timestamp() - '$since->{time}')::int";
 while (@moments < 3 || $node->safe_psql('postgres', $age) < 15)
 {
-	load(1);
+	churn($node, 1);
 	push @moments, moment();
 }
 like(at_lsn($node, $since->{lsn}, 'SELECT count(*) FROM doomed'), qr/does not exist/, 'the dropped table is gone at a later moment');
@@ -108,7 +71,7 @@ my $copy_holds = 'SELECT count(*), sum(a) FROM inside';
 my $copied = '5000|' . (5000 * 5001 / 2 + 99 * 20000);
 for my $one (@moments)
 {
-	$one->{pages} = at_lsn($node, $one->{lsn}, $pages);
+	$one->{pages} = digest_of_all_pages($node, $one->{lsn});
 	like($one->{pages}, qr/^[0-9a-f]{32}$/, 'all pages of a moment can be read');
 }
 is(at_lsn($node, $moments[-1]{lsn}, $copy_holds, 'copy'), $copied, 'the copied database is as it was');
@@ -124,7 +87,7 @@ sub every_moment_is_right
 	{
 		next if $node->safe_psql('postgres', "SELECT '$one->{lsn}' < '$horizon'::pg_lsn") eq 't';
 		++$count;
-		push @wrong, "pages at $one->{lsn}" if at_lsn($node, $one->{lsn}, $pages) ne $one->{pages};
+		push @wrong, "pages at $one->{lsn}" if digest_of_all_pages($node, $one->{lsn}) ne $one->{pages};
 		push @wrong, "rows at $one->{lsn}" if at_lsn($node, $one->{lsn}, 'SELECT count(*), sum(n), sum(id) FROM many') ne $one->{rows};
 		push @wrong, "the copied database at $one->{lsn}" if at_lsn($node, $one->{lsn}, $copy_holds, 'copy') ne $copied;
 	}
@@ -164,7 +127,7 @@ every_moment_is_right('are as they were, to the byte, and so is a copied databas
 no_mismatch($node, 'every page rebuilt from trimmed history equals the page that PostgreSQL has');
 
 # By size.
-load(6);
+churn($node, 6);
 my $late = moment();
 my $large = history_bytes();
 my $images = $node->safe_psql('postgres', 'SELECT sum(bytes) FROM strata.layers() WHERE image');
@@ -173,27 +136,26 @@ set('strata.retention_time' => '0', 'strata.retention_size' => "${limit}MB");
 my $within = "SELECT sum(bytes) <= 1.25 * $limit * 1048576 FROM strata.layers()";
 for (1 .. 4)
 {
-	load(3);
+	churn($node, 3);
 	ok($node->poll_query_until('postgres', $within), "history keeps within $limit MB");
 }
 note("bytes: $before at first, $large before the size was bounded, " . history_bytes() . " now");
 ok(horizon_passes($late->{lsn}), 'what is older is gone');
 my $now = moment();
-$now->{pages} = at_lsn($node, $now->{lsn}, $pages);
+$now->{pages} = digest_of_all_pages($node, $now->{lsn});
 $node->stop('immediate');
 $node->start;
 wait_for_history($node);
-is(at_lsn($node, $now->{lsn}, $pages), $now->{pages}, 'after a crash all pages of a moment are the same');
+is(digest_of_all_pages($node, $now->{lsn}), $now->{pages}, 'after a crash all pages of a moment are the same');
 no_mismatch($node, 'and every page of the present');
 
 # A size that even the images exceed.
 set('strata.retention_size' => '1MB');
-load(2);
+churn($node, 2);
 ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM regexp_matches(pg_read_file('" . $node->logfile . "'), 'retention_size. cannot be kept')"),
 	'a bound that cannot be kept is told');
 no_mismatch($node, 'and history goes on');
-ok($node->poll_query_until('postgres', 'SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir(\'pg_strata\') f WHERE f ~ \'layer$\''),
-	'no file is left over');
+no_file_is_left_over($node);
 is($node->safe_psql('postgres', 'SELECT state, last_error FROM strata.status()'), 'running|', 'history runs, with no error');
 unlike(slurp_file($node->logfile), qr/layers could not be merged/, 'no merge has failed');
 log_is_clean($node);

@@ -55,9 +55,7 @@ sub begun_anew
 	is(at($node, $then, 'SELECT count(*) FROM t'), $count, 'the new history is travelled in');
 	$node->safe_psql('postgres', 'INSERT INTO t VALUES (1)');
 	no_mismatch($node);
-	ok($node->poll_query_until('postgres',
-			'SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir(\'pg_strata\') f WHERE f ~ \'layer$\''),
-		'no file of the old one is left');
+	no_file_is_left_over($node, 'no file of the old one is left');
 	return;
 }
 
