@@ -4,12 +4,14 @@
 
 #include "pg/guard.h"
 #include "store/handover.h"
+#include "store/layer_format.h"
 #include "store/manifest.h"
 
 extern "C" {
 #include "utils/injection_point.h"
 }
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -28,8 +30,10 @@ std::string file_of(std::string_view path) {
   if (name == kManifestName) return "manifest";
   if (name == kManifestTemporaryName) return "manifest-rewrite";
   if (name == kHandoverName) return "handover";
-  if (name.starts_with("image")) return "baseline";
-  return name.starts_with("delta0") ? "flush" : "merge";
+  const std::optional<LayerNumber> layer = parse_layer_name(std::string(name));
+  // The images of a baseline are as of one LSN.
+  if (name.starts_with("image")) return layer && layer->lsns.end - layer->lsns.begin > 1 ? "trim" : "baseline";
+  return layer && layer->level == 0 ? "flush" : "merge";
 }
 
 class PointedFile final : public WritableFile {

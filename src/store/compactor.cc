@@ -165,12 +165,13 @@ MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& sta
 void Compactor::Impl::hand_over(const ManifestEdit& edit, OutputFiles& files) {
   write_handover(env, directory, edit);
   files.keep();
-  env.reached("merge-request");
+  env.reached(edit.horizon ? "trim-request" : "merge-request");
   shared.set_handover(Handover::kRequested);
-  env.reached("merge-requested");
+  env.reached(edit.horizon ? "trim-requested" : "merge-requested");
 }
 
 TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon) {
+  env.reached("trim-planned");
   shared.set_merge_floor(shared.next_layer_number());
   OutputFiles files(env, directory);
   Reservoir<Key> samples(options.samples, random);

@@ -46,7 +46,7 @@ std::optional<LayerNumber> parse_layer_name(const std::string& name) {
   }
   const bool image = std::string_view(kind) == "image";
   if (layer_name(number, image, level, {.begin = begin, .end = end}) != name) return std::nullopt;
-  return LayerNumber{.number = number, .level = level};
+  return LayerNumber{.number = number, .level = level, .lsns = {.begin = begin, .end = end}};
 }
 
 std::string encode_layer_header(const Layer& layer) {

@@ -30,6 +30,7 @@ struct Layer {
 struct LayerNumber {
   std::uint64_t number = 0;
   int level = 0;
+  LsnRange lsns;
 };
 [[nodiscard]] std::optional<LayerNumber> parse_layer_name(const std::string& name);
 

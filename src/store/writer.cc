@@ -173,6 +173,7 @@ void Writer::Impl::refuse_merge() {
 
 // The request stays until it is answered: a writer that comes after one which died meets it again.
 bool Writer::Impl::apply_merge() {
+  bool trims = false;
   try {
     ManifestEdit edit = read_handover(env, catalog.directory());
     const auto& layers = catalog.state().layers;
@@ -180,14 +181,15 @@ bool Writer::Impl::apply_merge() {
                                   [&](const Layer& layer) { return layers.contains(layer.number); }) &&
                       std::none_of(edit.removed.begin(), edit.removed.end(),
                                    [&](std::uint64_t number) { return layers.contains(number); });
-    env.reached("merge-apply");
+    trims = edit.horizon.has_value();
+    env.reached(trims ? "trim-apply" : "merge-apply");
     if (!done) {
       const std::vector<Layer> added = edit.added;
       catalog.apply(std::move(edit));
       ++counters.merges;
       for (const Layer& layer : added) counters.merge_bytes += layer.info.bytes;
     }
-    env.reached("merge-applied");
+    env.reached(trims ? "trim-applied" : "merge-applied");
   } catch (const StoreError& error) {
     refuse_merge();
     if (error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kNoSpace) throw;
@@ -200,7 +202,7 @@ bool Writer::Impl::apply_merge() {
   }
   shared.set_merge_floor(0);
   shared.set_handover(SharedStore::Handover::kApplied);
-  env.reached("merge-answered");
+  env.reached(trims ? "trim-answered" : "merge-answered");
   return true;
 }
 

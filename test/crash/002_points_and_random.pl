@@ -6,5 +6,5 @@ use StrataCrash;
 use Test::More;
 
 crash_seed();
-crash_cycles('random', rounds => [2], random => 35);
+crash_cycles('random', rounds => [2], random => 36);
 done_testing();

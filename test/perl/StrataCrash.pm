@@ -21,8 +21,8 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw(crash_cycles crash_seed);
 
-# How each point is met: 'load' under load, 'start' when a server opens the store, 'baseline' when history begins,
-# 'swept' when history begins again after a crash in the middle of a baseline.
+# How each point is met: 'load' under load, 'trim' under load while history is bounded, 'start' when a server opens the
+# store, 'baseline' when history begins, 'swept' when history begins again after a crash in the middle of a baseline.
 my %points = (
 	(map { ("strata-flush-$_" => 'load', "strata-merge-$_" => 'load') } qw(create write half-written written sync synced remove removed)),
 	(map { ("strata-manifest-$_" => 'load') } qw(write half-written written sync synced)),
@@ -30,6 +30,8 @@ my %points = (
 	(map { ("strata-handover-$_" => 'load') } qw(create write half-written written remove removed)),
 	(map { ("strata-directory-$_" => 'load') } qw(sync synced)),
 	(map { ("strata-$_" => 'load') } qw(arena-switch arena-switched merge-request merge-requested merge-apply merge-applied merge-answered slot-advance slot-advanced)),
+	(map { ("strata-trim-$_" => 'trim') }
+		  qw(planned create write half-written written sync synced request requested apply applied answered remove removed)),
 	(map { ("strata-baseline-$_" => 'baseline') } qw(create write half-written written sync synced copied)),
 	(map { ("strata-baseline-$_" => 'swept') } qw(remove removed)));
 
@@ -236,6 +238,7 @@ sub _cycle
 	my $node = $self->{node};
 	my $kind = $points{$point} // $point;
 	$self->_environment;
+	$self->_bound_history if $kind eq 'trim';
 	if ($kind eq 'baseline' || $kind eq 'swept')
 	{
 		$node->stop;
@@ -277,10 +280,38 @@ sub _cycle
 			$self->_start_clients;
 			$self->_finish_clients;
 			last if defined $self->_ended_at;
+			$self->_remember_if_alive if $kind eq 'trim';
 		}
 	}
 	my $where = $self->_recover($end);
 	return defined $where && $kind eq 'any' ? 'any point' : $where;
+}
+
+# From now on all but the newest history goes.
+sub _bound_history
+{
+	my ($self) = @_;
+	my $node = $self->{node};
+	$node->safe_psql('postgres', "ALTER SYSTEM SET strata.retention_size = '9MB'");
+	$node->reload;
+	$self->{bounded} = 1;
+	return;
+}
+
+# Nothing goes any more: the worker that would do it has been off meanwhile.
+sub _unbound_history
+{
+	my ($self) = @_;
+	my $node = $self->{node};
+	return if !delete $self->{bounded};
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET strata.compaction = off');
+	$node->reload;
+	_poll(sub { $node->safe_psql('postgres', 'SELECT compaction FROM strata.status()') eq 'off' })
+	  or die 'compaction does not end';
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	$node->reload;
+	return;
 }
 
 # Waits for the death that was asked for, and has the server run again, with the next death armed where one is given.
@@ -419,6 +450,17 @@ sub _remember
 	return;
 }
 
+# One more moment, unless death comes before it is complete.
+sub _remember_if_alive
+{
+	my ($self) = @_;
+	my @before = @{ $self->{moments} };
+	my $error = eval { $self->_remember; '' } // $@;
+	if (defined $self->_ended_at) { $self->{moments} = \@before; }
+	elsif ($error ne '') { die $error; }
+	return;
+}
+
 # The newest moments, the oldest, and one between.
 sub _moments_to_check
 {
@@ -426,6 +468,26 @@ sub _moments_to_check
 	my @all = @{ $self->{moments} };
 	return @all if @all <= 4;
 	return @all[ 0, 1 + int(rand(@all - 3)), -2, -1 ];
+}
+
+# Forgets the moments before the horizon. Returns what is wrong with that: nobody may go there, and the newest one stays.
+sub _forget_what_is_gone
+{
+	my ($self) = @_;
+	my $node = $self->{node};
+	my @wrong;
+	my $horizon = $node->safe_psql('postgres', 'SELECT lsn FROM strata.horizon()');
+	my @all = @{ $self->{moments} };
+	my %gone = map { $_->{lsn} => 1 } grep { $node->safe_psql('postgres', "SELECT '$_->{lsn}' < '$horizon'::pg_lsn") eq 't' } @all;
+	for my $lsn (sort keys %gone)
+	{
+		my $told = at_lsn($node, $lsn, 'SELECT 1');
+		push @wrong, "at $lsn, before the horizon $horizon, there is $told" if $told !~ /22023.*history does not reach back that far/;
+	}
+	$self->{moments} = [ grep { !$gone{ $_->{lsn} } } @all ];
+	push @wrong, "the horizon $horizon has passed every moment" if @all && !@{ $self->{moments} };
+	$self->{gone} += %gone;
+	return @wrong;
 }
 
 # What a crash has done that none may do. Empty: nothing.
@@ -437,8 +499,8 @@ sub _what_is_lost
 	$self->_arm('', 'server', 0);
 	$self->_finish_clients;
 	wait_for_history($node);
-	my $now = lsn_in($node);
-	$node->safe_psql('postgres', "SELECT strata.wait_for('$now')");
+	$self->_unbound_history;
+	reached_lsn($node);
 
 	# Every transfer is whole, and what a client was told is there.
 	my $sums = $node->safe_psql('postgres',
@@ -459,6 +521,7 @@ sub _what_is_lost
 		$all_calls += $calls;
 		push @lost, "$mismatches pages of $db differ: $first" if $mismatches != 0;
 	}
+	push @lost, $self->_forget_what_is_gone;
 	for my $moment ($self->_moments_to_check)
 	{
 		my $there = at_lsn($node, $moment->{lsn}, "$rows;\n$pages");
@@ -474,8 +537,8 @@ WHERE file IS NULL OR name IS NULL};
 	  if !_poll(sub { $node->safe_psql('postgres', $difference) eq '' });
 	my $state = $node->safe_psql('postgres', 'SELECT state, last_error FROM strata.status()');
 	push @lost, "history is $state" if $state ne 'running|';
-	$self->{summary} = "$all_pages pages, $all_calls redo calls, " . scalar(@{ $self->{moments} }) . ' moments, '
-	  . $node->safe_psql('postgres', "SELECT count(*) || ' layers up to level ' || max(level) FROM strata.layers()");
+	$self->{summary} = "$all_pages pages, $all_calls redo calls, " . scalar(@{ $self->{moments} }) . ' moments, ' . ($self->{gone} // 0) . ' gone, '
+	  . $node->safe_psql('postgres', "SELECT count(*) || ' layers up to level ' || max(level) || ' with ' || sum(bytes) || ' bytes' FROM strata.layers()");
 	return @lost;
 }
 
