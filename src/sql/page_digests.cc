@@ -24,6 +24,7 @@ extern "C" {
 #include <cstring>
 #include <initializer_list>
 
+#include "sql/digest_text.h"
 #include "sql/page_compare.h"
 #include "sql/row.h"
 #include "travel/history.h"
@@ -121,10 +122,6 @@ RmgrId manager_named(const char* name) {
     if (RmgrIdExists(id) && strcmp(GetRmgr(id).rm_name, name) == 0) return id;
   }
   ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no resource manager \"%s\"", name)));
-}
-
-Datum digest_text(uint64 digest) {
-  return CStringGetTextDatum(psprintf("%016llx", static_cast<unsigned long long>(digest)));
 }
 
 }  // namespace

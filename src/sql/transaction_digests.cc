@@ -15,6 +15,7 @@ extern "C" {
 #include "utils/xid8.h"
 }
 
+#include "sql/digest_text.h"
 #include "sql/prerequisites.h"
 #include "sql/row.h"
 #include "travel/history.h"
@@ -26,10 +27,6 @@ namespace {
 
 uint64 fold(uint64 digest, uint32 value) {
   return hash_bytes_extended(reinterpret_cast<unsigned char*>(&value), sizeof(value), digest);
-}
-
-Datum digest_text(uint64 digest) {
-  return CStringGetTextDatum(psprintf("%016llx", static_cast<unsigned long long>(digest)));
 }
 
 }  // namespace

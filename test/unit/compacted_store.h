@@ -67,16 +67,6 @@ class CompactedStore : public ::testing::TestWithParam<unsigned> {
     compactor_ = std::make_unique<Compactor>(env_, "store", region_->shared(), rebuilder_, compactor_options_);
   }
 
-  // What a writer that comes anew reads from WAL again.
-  void put_again() {
-    std::map<Lsn, std::vector<OwnedEntry>> again;
-    for (const OwnedEntry& one : unflushed_) {
-      if (one.lsn > writer_->flushed_lsn()) again[one.lsn].push_back(one);
-    }
-    for (const auto& [lsn, entries] : again) put(*writer_, entries, lsn);
-    if (end_ > region_->shared().visible_lsn()) writer_->publish(end_);
-  }
-
   // In four of so many steps: a flush, a new writer, a new compactor.
   void disturb(std::uint64_t steps) {
     switch (below(steps)) {
@@ -86,7 +76,7 @@ class CompactedStore : public ::testing::TestWithParam<unsigned> {
         break;
       case 2:
         open();
-        put_again();
+        put_again(*writer_, region_->shared(), unflushed_, end_);
         break;
       case 3:
         open_compactor();

@@ -74,12 +74,7 @@ class StoreModel : public ::testing::TestWithParam<unsigned> {
   void reopen() {
     const Lsn visible = region_.shared().visible_lsn();
     open();
-    std::map<Lsn, std::vector<OwnedEntry>> again;
-    for (const OwnedEntry& one : unflushed_) {
-      if (one.lsn > writer_->flushed_lsn()) again[one.lsn].push_back(one);
-    }
-    for (const auto& [lsn, entries] : again) put(*writer_, entries, lsn);
-    if (visible > region_.shared().visible_lsn()) writer_->publish(visible);
+    put_again(*writer_, region_.shared(), unflushed_, visible);
   }
 
   // An LSN that is a version's, one beside it, or anything.

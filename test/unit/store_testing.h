@@ -66,6 +66,17 @@ inline std::set<std::string> files_in(Env& env, const std::string& directory) {
   return {names.begin(), names.end()};
 }
 
+// What a writer that comes after a dead one reads from WAL again: the records that are not in layers. `visible`: up to
+// where they were published.
+inline void put_again(Writer& writer, const SharedStore& shared, const std::vector<OwnedEntry>& all, Lsn visible) {
+  std::map<Lsn, std::vector<OwnedEntry>> again;
+  for (const OwnedEntry& one : all) {
+    if (one.lsn > writer.flushed_lsn()) again[one.lsn].push_back(one);
+  }
+  for (const auto& [lsn, entries] : again) put(writer, entries, lsn);
+  if (visible > shared.visible_lsn()) writer.publish(visible);
+}
+
 inline OwnedEntry record(const Key& key, Lsn lsn, std::string value) {
   return {.key = key, .lsn = lsn, .type = EntryType::kRecord, .base = false, .value = std::move(value)};
 }
