@@ -18,6 +18,7 @@ PGDLLEXPORT void _PG_init(void);
 #include "travel/settings.h"
 #include "workers/compaction_worker.h"
 #include "workers/first_start.h"
+#include "workers/flush_worker.h"
 #include "workers/ingest_worker.h"
 #include "workers/retention.h"
 #include "workers/wal_lag.h"
@@ -36,6 +37,7 @@ void _PG_init(void) {
   strata::workers::define_retention_settings();
   strata::workers::define_wal_lag_settings();
   strata::workers::register_ingest_worker();
+  strata::workers::register_flush_worker();
   strata::workers::register_compaction_worker();
   strata::workers::install_first_start_hook();
 }

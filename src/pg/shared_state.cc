@@ -64,6 +64,7 @@ void startup_shared_memory() {
     SpinLockInit(&shared_state->mutex);
     shared_state->state = HistoryState::kStarting;
     shared_state->ingest_proc = INVALID_PROC_NUMBER;
+    shared_state->flush_proc = INVALID_PROC_NUMBER;
     ConditionVariableInit(&shared_state->progress);
     pg_atomic_init_u32(&shared_state->waiters, 0);
     pg_atomic_init_u64(&shared_state->trimmed_lsn, kInvalidLsn);
@@ -110,6 +111,13 @@ void forget_waiter(int, Datum) {
   ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has stopped"),
                   errdetail_internal("%s", error), hint[0] != '\0' ? errhint("%s", hint) : 0));
   pg_unreachable();
+}
+
+void wake(const ProcNumber& worker) {
+  SpinLockAcquire(&shared_state->mutex);
+  const ProcNumber number = worker;
+  SpinLockRelease(&shared_state->mutex);
+  if (number != INVALID_PROC_NUMBER) SetLatch(&GetPGProcByNumber(number)->procLatch);
 }
 
 // A session that waits while history is held up, maybe for hours, is told why.
@@ -180,12 +188,9 @@ void report_history_error(HistoryState state, const char* error, const char* hin
   ConditionVariableBroadcast(&shared_state->progress);
 }
 
-void wake_ingest() {
-  SpinLockAcquire(&shared_state->mutex);
-  const ProcNumber ingest = shared_state->ingest_proc;
-  SpinLockRelease(&shared_state->mutex);
-  if (ingest != INVALID_PROC_NUMBER) SetLatch(&GetPGProcByNumber(ingest)->procLatch);
-}
+void wake_ingest() { wake(shared_state->ingest_proc); }
+
+void wake_flusher() { wake(shared_state->flush_proc); }
 
 void wait_for_visible(XLogRecPtr lsn) {
   if (shared_store->visible_lsn() >= lsn) return;

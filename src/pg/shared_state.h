@@ -35,6 +35,7 @@ struct SharedState {
   uint64 baseline_blocks_total;
   Horizon horizon;             // nobody goes to an earlier moment; lsn == kInvalidLsn: no baseline yet
   ProcNumber ingest_proc;      // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
+  ProcNumber flush_proc;       // whose latch to set when an arena waits to be flushed; INVALID_PROC_NUMBER when none
   ConditionVariable progress;  // broadcast when visible_lsn or state changed and somebody waits
   pg_atomic_uint32 waiters;    // sessions sleeping on `progress`
   // What lies before this LSN may be gone: not above horizon.lsn, raised before anything is deleted. A page as of an
@@ -68,8 +69,10 @@ bool is_trimmed(XLogRecPtr lsn);
 // Sets the last error and state. Any process.
 void report_history_error(HistoryState state, const char* error, const char* hint);
 
-// Has ingest look at once for WAL, and for what compaction wants of it.
+// Has ingest look at once for WAL, and for what compaction and the flush worker have for it.
 void wake_ingest();
+// Has the flush worker look for an arena.
+void wake_flusher();
 
 // Waits until ingest has made `lsn` visible; cancellable. Raises an ERROR with the reason when history has stopped.
 // Flushes WAL up to lsn first. REQUIRES: lsn is not beyond the WAL that has been inserted.

@@ -12,12 +12,13 @@ namespace {
 
 // In the order of the enumeration.
 constexpr std::array kNames = {
-    "StrataLayerRead",       "StrataLayerWrite",         "StrataLayerSync",       "StrataIngestProgress",
-    "StrataCommitsUnderWay", "StrataFirstStart",         "StrataIngestWal",       "StrataIngestWalRetry",
-    "StrataIngestRetry",     "StrataIngestStopped",      "StrataBaselinePace",    "StrataBaselineRead",
-    "StrataCompactionIdle",  "StrataCompactionHandover", "StrataCompactionRetry",
+    "StrataLayerRead",       "StrataLayerWrite",     "StrataLayerSync",          "StrataIngestProgress",
+    "StrataCommitsUnderWay", "StrataFirstStart",     "StrataIngestWal",          "StrataIngestWalRetry",
+    "StrataIngestRetry",     "StrataIngestFlush",    "StrataIngestStopped",      "StrataBaselinePace",
+    "StrataBaselineRead",    "StrataCompactionIdle", "StrataCompactionHandover", "StrataCompactionRetry",
+    "StrataFlushIdle",
 };
-static_assert(kNames.size() == static_cast<std::size_t>(Wait::kCompactionRetry) + 1);
+static_assert(kNames.size() == static_cast<std::size_t>(Wait::kFlushIdle) + 1);
 
 std::array<uint32, kNames.size()> events;
 

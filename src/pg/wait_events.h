@@ -17,12 +17,14 @@ enum class Wait : int {
   kIngestWal,           // StrataIngestWal: ingest has read all WAL that is flushed
   kIngestWalRetry,      // StrataIngestWalRetry: WAL could not be read, and is read again
   kIngestRetry,         // StrataIngestRetry: the disk is full or failing; ingest tries again
+  kIngestFlush,         // StrataIngestFlush: both arenas are full; the flush worker has to be done with one
   kIngestStopped,       // StrataIngestStopped: history has stopped, until the configuration is reloaded
   kBaselinePace,        // StrataBaselinePace: the baseline keeps to its pace
   kBaselineRead,        // StrataBaselineRead: a read from a file of the cluster
   kCompactionIdle,      // StrataCompactionIdle: there is nothing to merge
   kCompactionHandover,  // StrataCompactionHandover: ingest has to take over a merge
   kCompactionRetry,     // StrataCompactionRetry: a merge failed; compaction tries again
+  kFlushIdle,           // StrataFlushIdle: there is nothing to flush
 };
 
 // For WaitLatch() and its like. The first call in a process for each event may raise an ERROR.

@@ -57,6 +57,8 @@ LayerCatalog::LayerCatalog(Env& env, std::string directory, SharedStore& shared)
   file_ = rewrite(env_, directory_, state_, bytes_);
   bytes_rewritten_ = bytes_;
 
+  // What an earlier writer has sealed means nothing any more.
+  shared_.flushes().cancel();
   sweep();
   if (shared_.handover() != SharedStore::Handover::kRequested) remove_handover(env_, directory_);
   shared_.raise_layer_set_version();
@@ -66,16 +68,18 @@ void LayerCatalog::sweep() {
   std::set<std::string> known;
   for (const auto& [number, layer] : state_.layers) known.insert(layer.info.name);
   for (const Garbage& garbage : garbage_) known.insert(garbage.name);
-  // In this order: a merge says which numbers are its own before it makes files.
+  // In this order: who makes files beside the writer says which numbers are his before he does.
   const std::vector<std::string> names = env_.list(directory_);
   const std::uint64_t merge_floor = shared_.merge_floor();
+  const std::uint64_t flush = shared_.flushes().file_number();
   for (const std::string& name : names) {
     if (!name.ends_with(kLayerSuffix) || known.contains(name)) continue;
     const std::optional<LayerNumber> layer = parse_layer_name(name);
     // A file that waits to be removed must not get a namesake.
     if (layer) shared_.raise_layer_number(layer->number + 1);
     const bool of_running_merge = layer && layer->level > 0 && merge_floor != 0 && layer->number >= merge_floor;
-    if (!of_running_merge) discard(name);
+    const bool of_running_flush = layer && layer->level == 0 && layer->number == flush;
+    if (!of_running_merge && !of_running_flush) discard(name);
   }
 }
 

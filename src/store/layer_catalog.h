@@ -37,7 +37,7 @@ class LayerCatalog {
   void settle();
 
   // Marks as garbage what nobody knows: layer files that are neither named, nor waiting to be removed, nor of a merge
-  // that is running beside.
+  // or a flush that is running beside.
   void sweep();
   // Files that an edit would have named.
   void discard(const std::vector<Layer>& layers);

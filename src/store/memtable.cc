@@ -126,6 +126,7 @@ void Memtable::Cursor::next() { node_ = table_->at(node_->links()[0].load(std::m
 const Key& Memtable::Cursor::key() const { return node_->key; }
 Lsn Memtable::Cursor::lsn() const { return node_->lsn; }
 std::uint32_t Memtable::Cursor::sequence() const { return node_->sequence; }
+bool Memtable::Cursor::base() const { return node_->base; }
 
 Entry Memtable::Cursor::entry() const {
   return Entry{.key = node_->key,

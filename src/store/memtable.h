@@ -1,7 +1,8 @@
 // The newest versions, in shared memory: one writer (ingest), many readers without locks.
 //
-// Two arenas: the writer fills one; when it has been flushed to a layer file, the writer goes on in the other one while
-// late readers leave the first. Everything is addressed by offset, so that every process may map the region elsewhere.
+// Two arenas: the writer fills one; when that is full, the writer seals it and goes on in the other one, while the
+// first is flushed to a layer file and then left by late readers. Everything is addressed by offset, so that every
+// process may map the region elsewhere.
 #pragma once
 
 #include <array>
@@ -13,6 +14,7 @@
 #include <span>
 
 #include "store/entry.h"
+#include "store/flush_handover.h"
 
 namespace strata {
 
@@ -58,8 +60,10 @@ class Memtable {
     [[nodiscard]] const Key& key() const;
     [[nodiscard]] Lsn lsn() const;
     [[nodiscard]] std::uint32_t sequence() const;
+    [[nodiscard]] bool base() const;
     // Its value lies in the arena.
     [[nodiscard]] Entry entry() const;
+    friend bool operator==(const Cursor& a, const Cursor& b) { return a.node_ == b.node_; }
 
    private:
     friend class Memtable;
@@ -126,13 +130,14 @@ class SharedStore {
   // same epoch before it takes visible_lsn() and after it has read the arenas has read all there was.
   [[nodiscard]] std::uint64_t epoch() const { return epoch_.load(std::memory_order_seq_cst); }
 
-  // For readers. Calls visit(arena) for each open arena, pinned meanwhile; visit must neither wait nor throw anything
-  // but std::bad_alloc, because the writer may wait for the pin.
+  // For readers. Calls visit(arena, upper) for each open arena, pinned meanwhile; what has an LSN above `upper` is in
+  // the other arena. visit must neither wait nor throw anything but std::bad_alloc, because the writer may wait for the
+  // pin.
   template <class Visit>
   void visit_arenas(Visit&& visit) {
     for (int i = 0; i < kArenas; ++i) {
       const Pin pin(arenas_[i]);
-      if (pin.open()) visit(static_cast<const Memtable&>(arena(i)));
+      if (pin.open()) visit(static_cast<const Memtable&>(arena(i)), arenas_[i].upper.load(std::memory_order_seq_cst));
     }
   }
 
@@ -168,11 +173,17 @@ class SharedStore {
   [[nodiscard]] std::uint64_t merge_floor() const { return merge_floor_.load(std::memory_order_seq_cst); }
   void set_merge_floor(std::uint64_t number) { merge_floor_.store(number, std::memory_order_seq_cst); }
 
+  // How the writer has sealed arenas flushed beside it.
+  [[nodiscard]] FlushHandover& flushes() { return flushes_; }
+
   // The writer's side. One process at a time.
   static constexpr int kArenas = 2;
   [[nodiscard]] Memtable& arena(int i);
   // Waits until no reader is left in it, empties it and opens it to readers.
+  // REQUIRES: flushes().held_arena() is another one.
   Memtable& open_arena(int i);
+  // From now on readers pass by what it has above `upper`. REQUIRES: visible_lsn() <= upper.
+  void seal_arena(int i, Lsn upper);
   // From now on readers pass it by. REQUIRES: the layers hold all that is visible of it.
   void close_arena(int i);
   // REQUIRES: lsn is not lower than visible_lsn().
@@ -188,6 +199,7 @@ class SharedStore {
   struct alignas(64) ArenaState {
     std::atomic<std::uint32_t> pins{0};
     std::atomic<std::uint32_t> open{0};
+    std::atomic<Lsn> upper{kMaxLsn};
     std::uint64_t offset = 0;  // from the begin of the region
     std::uint64_t bytes = 0;
   };
@@ -226,6 +238,7 @@ class SharedStore {
   std::atomic<std::uint64_t> next_layer_number_{1};
   std::atomic<std::uint64_t> merge_floor_{0};
   std::atomic<std::uint32_t> handover_{0};
+  FlushHandover flushes_;
   std::array<ArenaState, kArenas> arenas_;
   std::array<std::atomic<std::uint64_t>, kReaderSlots> slots_{};  // kFree, kResting or a layer-set version
 };

@@ -48,7 +48,7 @@ struct Reader::Impl {
       const std::uint64_t epoch = shared->epoch();
       const Lsn upto = clamp(at);
       clear();
-      shared->visit_arenas([&](const Memtable& arena) { collect(arena, upto); });
+      shared->visit_arenas([&](const Memtable& arena, Lsn upper) { collect(arena, std::min(upto, upper)); });
       View result{.at = upto, .set = current_set()};
       if (shared->epoch() == epoch) return result;
     }

@@ -55,8 +55,13 @@ Memtable& SharedStore::open_arena(int i) {
   while (state.pins.load(std::memory_order_seq_cst) != 0) wait_a_little();
   Memtable& table = arena(i);
   table.reset();
+  state.upper.store(kMaxLsn, std::memory_order_seq_cst);
   state.open.store(1, std::memory_order_seq_cst);
   return table;
+}
+
+void SharedStore::seal_arena(int i, Lsn upper) {
+  arenas_[static_cast<std::size_t>(i)].upper.store(upper, std::memory_order_seq_cst);
 }
 
 void SharedStore::close_arena(int i) { arenas_[static_cast<std::size_t>(i)].open.store(0, std::memory_order_seq_cst); }

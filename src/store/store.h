@@ -48,6 +48,13 @@ struct StoreOptions {
   std::uint64_t max_layer_bytes = std::uint64_t{1} << 30;  // of a baseline's image layers
 };
 
+// How a Writer gets on with a Flusher beside it. Both may be empty.
+struct FlusherHooks {
+  std::function<void()> wake;  // an arena waits to be flushed
+  // Called again and again while put() or flush() waits for the Flusher. May throw: then nothing was added.
+  std::function<void()> wait;
+};
+
 // What a Writer has written since it was made, manifests left out; ever rising.
 struct WriteCounters {
   std::uint64_t flushes = 0;      // layers of level 0
@@ -70,7 +77,7 @@ class Writer {
   // Opens: replays the manifest, drops what a crash left half-written, removes files that it does not name, and
   // publishes the layer set in `shared`. `shared` must be freshly created or hold what an earlier Writer left there
   // (a worker that died): its arenas are emptied.
-  Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options = {});
+  Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options = {}, FlusherHooks hooks = {});
   ~Writer();
 
   [[nodiscard]] const StoreIdentity& identity() const;
@@ -81,16 +88,22 @@ class Writer {
 
   // Adds the versions of one WAL record that ends at `end` (all of them have lsn == end), in any order; two versions
   // of one key at one LSN apply in the order given. They are readable once visible_lsn() is raised with publish(). When
-  // there is no room, the memtable is published and flushed first (everything before this record). A record too large
-  // for an empty arena is published and written to a layer of its own at once: one call must bring all of such a
-  // record. REQUIRES: `end` is not lower than in any call before, and above visible_lsn(); no baseline is being taken.
-  // When it throws, nothing was added, and the same call may be tried again.
+  // there is no room, everything before this record is published, and its flush is started; only while the memtable
+  // before that is still being flushed, put() waits. A record too large for an empty arena is published and written to
+  // a layer of its own at once: one call must bring all of such a record. REQUIRES: `end` is not lower than in any call
+  // before, and above visible_lsn(); no baseline is being taken. When it throws, nothing was added, and the same call
+  // may be tried again.
   void put(std::span<const Entry> entries, Lsn end);
   // Makes everything up to `end` visible to readers. REQUIRES: end is a record boundary.
   void publish(Lsn end);
   // Writes the memtable to an L0 layer and names it in the manifest, durably. flushed_lsn() becomes visible_lsn(); what
   // was put but not published stays in the memtable. When it throws, nothing is lost, and it may be called again.
   void flush();
+  // The same beside, where there is a Flusher: serve_flusher() brings it to its end. Nothing when a flush is under way.
+  void start_flush();
+  // Names the layer that the Flusher has made; makes it here when the Flusher failed or is gone. Cheap when there is
+  // nothing to do; call it often. Returns whether flushed_lsn() has risen. Throws like flush().
+  bool serve_flusher();
 
   // The baseline: images in key order, written to image layers at `lsn` (each entry's lsn is `lsn`).
   // Nothing is visible before finish_baseline; a store that has a baseline refuses another. When a call throws anything

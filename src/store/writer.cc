@@ -1,162 +1,16 @@
-// The Writer's memtable side: put, publish, flush. baseline_writer.h has the other one.
-#include <algorithm>
-#include <tuple>
-
-#include "store/baseline_writer.h"
+// The Writer: put, publish, merges that are handed over. writer_flush.cc has what becomes of the memtable,
+// baseline_writer.h the image layers of a baseline.
 #include "store/handover.h"
-#include "store/layer_catalog.h"
-#include "store/layer_writer.h"
-#include "store/store.h"
+#include "store/writer_impl.h"
 #include "store/no_postgres.h"
 
 namespace strata {
 
 namespace {
 
-constexpr int kFlushedLevel = 0;
-
 [[noreturn]] void throw_invalid(const char* message) { throw StoreError(ErrorKind::kInvalid, message); }
 
-struct SequencedEntry {
-  Entry entry;
-  std::uint32_t sequence;
-};
-
-// Writes a layer and its directory entry. A file that could not be completed is taken away again.
-template <class AddAll>
-Layer write_layer(Env& env, LayerCatalog& catalog, LsnRange lsns, const StoreOptions& options, AddAll&& add_all) {
-  StoreOptions flush_options = options;
-  flush_options.compression_level = options.flush_compression_level;
-  LayerWriter writer(env, catalog.directory(), catalog.take_number(), false, kFlushedLevel, lsns, flush_options);
-  try {
-    add_all(writer);
-    Layer layer = writer.finish();
-    env.sync_directory(catalog.directory());
-    return layer;
-  } catch (const StoreError&) {
-    try {
-      env.remove(catalog.directory() + "/" + writer.name());
-    } catch (const StoreError&) {
-      // The next opening removes it.
-    }
-    throw;
-  }
-}
-
 }  // namespace
-
-struct Writer::Impl {
-  Impl(Env& env_in, std::string directory, SharedStore& shared_in, const StoreOptions& options_in)
-      : env(env_in), shared(shared_in), options(options_in), catalog(env, std::move(directory), shared) {
-    shared.restart(catalog.state().flushed);
-    shared.open_arena(active);
-    last_end = boundary = catalog.state().flushed;
-    catalog.collect_garbage();
-  }
-
-  [[nodiscard]] bool has_room(std::span<const Entry> entries) const {
-    std::size_t bytes = 0;
-    for (const Entry& entry : entries) bytes += Memtable::space_for(entry.value.size());
-    return bytes <= shared.arena(active).free_bytes();
-  }
-
-  // Names flushed layers, of which there is at most one.
-  void apply_flush(ManifestEdit edit) {
-    const std::vector<Layer> added = edit.added;
-    catalog.apply(std::move(edit));
-    for (const Layer& layer : added) {
-      ++counters.flushes;
-      counters.flush_bytes += layer.info.bytes;
-    }
-  }
-
-  void switch_arena(Lsn above);
-  void flush();
-  void put_past_memtable(std::span<const Entry> entries, Lsn end);
-  bool apply_merge();
-  void refuse_merge();
-  void abandon_baseline() {
-    baseline->remove_files();
-    baseline.reset();
-  }
-
-  Env& env;
-  SharedStore& shared;
-  StoreOptions options;
-  LayerCatalog catalog;
-  int active = 0;              // the arena that is filled
-  Lsn first_put = kMaxLsn;     // the lowest LSN in it
-  Lsn last_end = kInvalidLsn;  // of the record put last
-  Lsn boundary = kInvalidLsn;  // everything up to it was put: the end of the record before that one
-  std::uint32_t sequence = 0;  // of the next version with LSN last_end
-  std::unique_ptr<BaselineWriter> baseline;
-  WriteCounters counters;
-};
-
-// Goes on in the other arena with what has an LSN above `above`. REQUIRES: the layers have the rest, and no reader may
-// see what is moved.
-void Writer::Impl::switch_arena(Lsn above) {
-  env.reached("arena-switch");
-  const int other = 1 - active;
-  Memtable& to = shared.open_arena(other);
-  first_put = kMaxLsn;
-  if (last_end > above) {
-    Memtable::Cursor from(shared.arena(active));
-    for (from.seek_first(); from.valid(); from.next()) {
-      if (from.lsn() <= above) continue;
-      to.add_copy(from);
-      first_put = std::min(first_put, from.lsn());
-    }
-  }
-  shared.close_arena(active);
-  active = other;
-  env.reached("arena-switched");
-}
-
-void Writer::Impl::flush() {
-  const Lsn upto = shared.visible_lsn();
-  LsnRange lsns;
-  if (first_put <= upto) lsns = {.begin = first_put, .end = std::min(last_end, upto) + 1};
-  if (lsns.empty() && upto == catalog.state().flushed) return;
-
-  ManifestEdit edit;
-  edit.flushed = upto;
-  if (!lsns.empty()) {
-    edit.added.push_back(write_layer(env, catalog, lsns, options, [&](LayerWriter& layer) {
-      Memtable::Cursor cursor(shared.arena(active));
-      for (cursor.seek_first(); cursor.valid(); cursor.next()) {
-        if (cursor.lsn() <= upto) layer.add(cursor.entry(), cursor.sequence());
-      }
-    }));
-  }
-  apply_flush(std::move(edit));
-  if (!lsns.empty()) switch_arena(upto);
-  catalog.collect_garbage();
-}
-
-// A record that is too large for an arena becomes a layer of its own. Everything before it is flushed; the arena holds
-// at most what was put of the same record before.
-void Writer::Impl::put_past_memtable(std::span<const Entry> entries, Lsn end) {
-  std::vector<SequencedEntry> all;
-  Memtable::Cursor cursor(shared.arena(active));
-  for (cursor.seek_first(); cursor.valid(); cursor.next()) {
-    all.push_back({.entry = cursor.entry(), .sequence = cursor.sequence()});
-  }
-  std::uint32_t next = sequence;
-  for (const Entry& entry : entries) all.push_back({.entry = entry, .sequence = next++});
-  std::sort(all.begin(), all.end(), [](const SequencedEntry& a, const SequencedEntry& b) {
-    return std::tie(a.entry.key, b.sequence) < std::tie(b.entry.key, a.sequence);
-  });
-
-  ManifestEdit edit;
-  edit.flushed = end;
-  edit.added.push_back(write_layer(env, catalog, {.begin = end, .end = end + 1}, options, [&](LayerWriter& layer) {
-    for (const SequencedEntry& one : all) layer.add(one.entry, one.sequence);
-  }));
-  apply_flush(std::move(edit));
-  shared.set_visible_lsn(end);
-  switch_arena(end);
-}
 
 // What the merge has written is nobody's then. The answer comes last: after it another merge may begin.
 void Writer::Impl::refuse_merge() {
@@ -214,8 +68,8 @@ void Writer::destroy_store(Env& env, const std::string& directory) { LayerCatalo
 
 bool Writer::store_exists(Env& env, const std::string& directory) { return LayerCatalog::exists(env, directory); }
 
-Writer::Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options)
-    : impl_(std::make_unique<Impl>(env, std::move(directory), shared, options)) {}
+Writer::Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options, FlusherHooks hooks)
+    : impl_(std::make_unique<Impl>(env, std::move(directory), shared, options, std::move(hooks))) {}
 
 Writer::~Writer() = default;
 
@@ -242,7 +96,8 @@ void Writer::put(std::span<const Entry> entries, Lsn end) {
   const bool same_record = end == impl.last_end;
   if (!impl.has_room(entries)) {
     publish(std::max(same_record ? impl.boundary : impl.last_end, impl.shared.visible_lsn()));
-    impl.flush();
+    impl.finish_sealed(false);
+    impl.start_flush();
   }
   if (!same_record) {
     impl.boundary = impl.last_end;
@@ -266,6 +121,16 @@ void Writer::publish(Lsn end) {
 void Writer::flush() {
   if (impl_->baseline != nullptr) throw_invalid("flush() while a baseline is being taken");
   impl_->flush();
+}
+
+void Writer::start_flush() {
+  if (impl_->baseline != nullptr) throw_invalid("flush() while a baseline is being taken");
+  if (!impl_->sealed) impl_->start_flush();
+}
+
+bool Writer::serve_flusher() {
+  if (!impl_->sealed) return false;
+  return impl_->serve_sealed(false);
 }
 
 bool Writer::serve_compactor() {

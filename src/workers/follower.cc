@@ -70,12 +70,12 @@ void Follower::run() {
       ingest_record();
       if (++unpublished_records_ >= kRecordsPerPublication || translator_.must_publish()) {
         publish();
-        persist([&] { writer_.serve_compactor(); });
+        serve();
       }
       continue;
     }
     publish();
-    persist([&] { writer_.serve_compactor(); });
+    serve();
     count();
     pg::report_end_of_wal();
     nap(kNapAtEndOfWal, pg::Wait::kIngestWal);
@@ -127,6 +127,12 @@ void Follower::ingest_record() {
   let_go_of_flushed_wal();
 }
 
+void Follower::serve() {
+  persist([&] { writer_.serve_flusher(); });
+  persist([&] { writer_.serve_compactor(); });
+  let_go_of_flushed_wal();
+}
+
 void Follower::publish() {
   check_wal_lag();
   unpublished_records_ = 0;
@@ -143,7 +149,7 @@ void Follower::publish() {
   const Lsn wanted = pg_atomic_read_u64(&pg::shared_state->flush_wanted);
   const bool flush_is_wanted = writer_.flushed_lsn() < wanted && wanted <= published_;
   if (flush_is_wanted || published_ - writer_.flushed_lsn() > max_unflushed_wal()) {
-    persist([&] { writer_.flush(); });
+    persist([&] { writer_.start_flush(); });
     let_go_of_flushed_wal();
   }
 }

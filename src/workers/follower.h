@@ -35,6 +35,8 @@ class Follower {
   bool read_record();
   void ingest_record();
   void publish();
+  // Takes over what the workers beside have done.
+  void serve();
   void let_go_of_flushed_wal();
   // Tells the statistics what has been ingested and written since it last did.
   void count();

@@ -35,6 +35,7 @@ namespace strata::workers {
 namespace {
 
 constexpr long kNapWhileStopped = 1000;  // milliseconds
+constexpr long kNapForFlusher = 100;     // the flush worker sets the latch when it is done
 // Between attempts to begin history anew, each of which may cost a checkpoint.
 constexpr long kLongestNapBeforeHistory = 15 * 1000;
 
@@ -113,15 +114,32 @@ void check_wal_is_there(Lsn history_end) {
                             ingest::kBeginAnewHint);
 }
 
+// Until a file that an earlier writer wanted is not made any more.
+void wait_for_flusher_to_stop() {
+  while (pg::shared_store->flushes().held_arena() >= 0) nap(kNapForFlusher, pg::Wait::kIngestFlush);
+}
+
+void destroy_store() {
+  wait_for_flusher_to_stop();
+  Writer::destroy_store(pg::pg_env(), pg::kStoreDirectory);
+}
+
+FlusherHooks flusher_hooks() {
+  return {.wake = pg::wake_flusher, .wait = [] {
+            check_wal_lag();
+            nap(kNapForFlusher, pg::Wait::kIngestFlush);
+          }};
+}
+
 // From opening the store to the end of the process. Throws where history cannot go on.
 void keep_history() {
   check_settings();
   Env& env = pg::pg_env();
-  if (store_is_obsolete) Writer::destroy_store(env, pg::kStoreDirectory);
+  if (store_is_obsolete) destroy_store();
   store_is_obsolete = false;
   const StoreIdentity cluster = identity_of_cluster();
   if (!Writer::store_exists(env, pg::kStoreDirectory)) Writer::create_store(env, pg::kStoreDirectory, cluster);
-  Writer writer(env, pg::kStoreDirectory, *pg::shared_store);
+  Writer writer(env, pg::kStoreDirectory, *pg::shared_store, {}, flusher_hooks());
   check_identity(writer.identity(), cluster);
   check_wal_is_there(writer.flushed_lsn());
 
@@ -221,7 +239,7 @@ bool wal_lag_ends_history() {
 void make_room_for_history() {
   if (!store_is_obsolete) return;
   try {
-    Writer::destroy_store(pg::pg_env(), pg::kStoreDirectory);
+    destroy_store();
     store_is_obsolete = false;
   } catch (const StoreError& error) {
     report_trouble(error.what());

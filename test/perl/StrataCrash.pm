@@ -29,7 +29,9 @@ my %points = (
 	(map { ("strata-manifest-rewrite-$_" => 'start') } qw(create write half-written written sync synced rename renamed)),
 	(map { ("strata-handover-$_" => 'load') } qw(create write half-written written remove removed)),
 	(map { ("strata-directory-$_" => 'load') } qw(sync synced)),
-	(map { ("strata-$_" => 'load') } qw(arena-switch arena-switched merge-request merge-requested merge-apply merge-applied merge-answered slot-advance slot-advanced)),
+	(map { ("strata-$_" => 'load') }
+		  qw(arena-switch arena-switched flush-request flush-requested flush-taken flush-hand-over flush-handed-over flush-apply flush-applied),
+		qw(merge-request merge-requested merge-apply merge-applied merge-answered slot-advance slot-advanced)),
 	(map { ("strata-trim-$_" => 'trim') }
 		  qw(planned create write half-written written sync synced request requested apply applied answered remove removed)),
 	(map { ("strata-baseline-$_" => 'baseline') } qw(create write half-written written sync synced copied)),
@@ -344,7 +346,7 @@ sub _kill_at_random
 	my $target = lsn_in($node);
 	my $bytes = int rand(8 << 20);
 	my @victims = split /\n/, $node->safe_psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE backend_type ~ '^(strata (ingest|compaction)|checkpointer)'");
+		"SELECT pid FROM pg_stat_activity WHERE backend_type ~ '^(strata (ingest|flush|compaction)|checkpointer)'");
 	$self->{log} = -s $node->logfile;
 	$self->_start_clients;
 	for (;;)

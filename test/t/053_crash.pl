@@ -6,5 +6,7 @@ use StrataCrash;
 use Test::More;
 
 crash_seed();
-crash_cycles('crashed', random => 2, only => qr/^strata-(flush-half-written|manifest-synced|merge-requested|merge-applied|trim-half-written|trim-requested|trim-removed|arena-switch|baseline-synced)$/);
+crash_cycles('crashed',
+	random => 2,
+	only => qr/^strata-(flush-half-written|flush-handed-over|flush-taken|manifest-synced|merge-requested|merge-applied|trim-half-written|trim-requested|trim-removed|arena-switch|baseline-synced)$/);
 done_testing();

@@ -1,0 +1,31 @@
+#include "store/flush_layer.h"
+
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+constexpr int kFlushedLevel = 0;
+
+}  // namespace
+
+Layer write_flush_layer(const FlushTarget& target, OutputFiles& files,
+                        const std::function<void(LayerWriter&)>& add_all) {
+  StoreOptions options = target.options;
+  options.compression_level = options.flush_compression_level;
+  files.add(layer_name(target.number, false, kFlushedLevel, target.lsns));
+  LayerWriter writer(target.env, target.directory, target.number, false, kFlushedLevel, target.lsns, options);
+  add_all(writer);
+  Layer layer = writer.finish();
+  target.env.sync_directory(target.directory);
+  return layer;
+}
+
+void add_versions(Memtable::Cursor begin, const Memtable::Cursor& end, Lsn above, LayerWriter& layer) {
+  for (; begin.valid() && begin != end; begin.next()) {
+    if (begin.lsn() < above) layer.add(begin.entry(), begin.sequence());
+  }
+}
+
+}  // namespace strata

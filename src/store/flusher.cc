@@ -1,0 +1,193 @@
+#include "store/flusher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "store/flush_layer.h"
+#include "store/no_postgres.h"
+
+namespace strata {
+
+namespace {
+
+using State = FlushHandover::State;
+
+// The Writer that wanted the layer is gone.
+class Cancelled {};
+
+std::size_t bound_of(KeyKind kind, const ChainBounds& bounds) {
+  if (kind == KeyKind::kPage) return bounds.records;
+  if (kind == KeyKind::kCommitLog) return bounds.statuses;
+  return std::numeric_limits<std::size_t>::max();
+}
+
+}  // namespace
+
+struct Flusher::Impl {
+  Impl(Env& env_in, std::string directory_in, SharedStore& shared_in, PageRebuilder& rebuilder_in,
+       FlusherOptions options_in)
+      : env(env_in),
+        directory(std::move(directory_in)),
+        shared(shared_in),
+        rebuilder(rebuilder_in),
+        options(std::move(options_in)) {}
+
+  Layer write(const FlushHandover::Request& request);
+  void add_all(const FlushHandover::Request& request, LayerWriter& layer);
+  // The versions of one key, from `begin` to `end`.
+  void rewrite(Memtable::Cursor begin, const Memtable::Cursor& end, LsnRange lsns, LayerWriter& layer);
+  // What was learned of older versions ends with the layer.
+  void forget_older() {
+    rewriter.reset();
+    lifetimes.reset();
+  }
+  void release(State next);
+  void pause() const {
+    if (shared.flushes().is_cancelled()) throw Cancelled();
+    options.pause();
+  }
+
+  Env& env;
+  std::string directory;
+  SharedStore& shared;
+  PageRebuilder& rebuilder;
+  FlusherOptions options;
+  std::unique_ptr<Reader> reader;  // of older versions; made when the first key needs them
+  std::unique_ptr<Lifetimes> lifetimes;
+  std::unique_ptr<ChainRewriter> rewriter;
+  bool holds_arena = false;
+  // Here and not on the stack: a process that ends in the middle of it destroys its Flusher, but unwinds nothing.
+  std::unique_ptr<OutputFiles> files;
+};
+
+void Flusher::Impl::release(State next) {
+  if (!holds_arena) return;
+  files.reset();
+  holds_arena = false;
+  shared.flushes().release(next);
+}
+
+void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end, LsnRange lsns, LayerWriter& layer) {
+  if (reader == nullptr) {
+    reader = std::make_unique<Reader>(env, directory, &shared, ReaderOptions{.cache_bytes = options.memory_bytes / 2});
+  }
+  if (rewriter == nullptr) {
+    lifetimes = std::make_unique<Lifetimes>(*reader, lsns.end - 1);
+    rewriter = std::make_unique<ChainRewriter>(*reader, *lifetimes, rebuilder, options.bounds);
+  }
+  const Key key = begin.key();
+  // A key with more versions than memory takes is rewritten in parts, newest first.
+  while (begin != end) {
+    pause();
+    std::vector<MergedVersion> versions;
+    std::size_t bytes = 0;
+    Memtable::Cursor next = begin;
+    for (; next != end; next.next()) {
+      if (next.lsn() >= lsns.end) continue;
+      if (bytes > options.memory_bytes / 2 && next.lsn() != versions.back().version.lsn) break;
+      const Entry entry = next.entry();
+      const auto* value = reinterpret_cast<const char*>(entry.value.data());
+      versions.push_back({.sequence = next.sequence(),
+                          .version = {.lsn = entry.lsn,
+                                      .type = entry.type,
+                                      .base = entry.base,
+                                      .value = std::string(value, entry.value.size())}});
+      bytes += sizeof(MergedVersion) + entry.value.size();
+    }
+    std::reverse(versions.begin(), versions.end());
+    try {
+      rewriter->rewrite(key, versions, next != end);
+      for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
+        const Version& version = one->version;
+        layer.add({.key = key,
+                   .lsn = version.lsn,
+                   .type = version.type,
+                   .base = version.base,
+                   .value = as_bytes(version.value)},
+                  one->sequence);
+      }
+    } catch (const StoreError& error) {
+      if (error.kind() != ErrorKind::kCorrupt) throw;
+      // What is older is damaged: that is its readers' trouble, not this layer's.
+      add_versions(begin, next, lsns.end, layer);
+    }
+    begin = next;
+  }
+}
+
+void Flusher::Impl::add_all(const FlushHandover::Request& request, LayerWriter& layer) {
+  Memtable::Cursor cursor(shared.arena(request.arena));
+  cursor.seek_first();
+  while (cursor.valid()) {
+    pause();
+    const Memtable::Cursor begin = cursor;
+    const Key key = cursor.key();
+    std::size_t records = 0;
+    std::size_t longest = 0;
+    for (; cursor.valid() && cursor.key() == key; cursor.next()) {
+      records = cursor.base() ? 0 : records + 1;
+      longest = std::max(longest, records);
+    }
+    if (longest > bound_of(key.kind, options.bounds)) {
+      rewrite(begin, cursor, request.lsns, layer);
+    } else {
+      add_versions(begin, cursor, request.lsns.end, layer);
+    }
+  }
+}
+
+Layer Flusher::Impl::write(const FlushHandover::Request& request) {
+  const std::uint64_t number = shared.take_layer_number();
+  shared.flushes().announce(number);
+  files = std::make_unique<OutputFiles>(env, directory);
+  const FlushTarget target{
+      .env = env, .directory = directory, .number = number, .lsns = request.lsns, .options = options.store};
+  return write_flush_layer(target, *files, [&](LayerWriter& layer) { add_all(request, layer); });
+}
+
+Flusher::Flusher(Env& env, std::string directory, SharedStore& shared, PageRebuilder& rebuilder, FlusherOptions options)
+    : impl_(std::make_unique<Impl>(env, std::move(directory), shared, rebuilder, std::move(options))) {
+  shared.flushes().attend(true);
+}
+
+Flusher::~Flusher() {
+  impl_->shared.flushes().attend(false);
+  impl_->release(State::kRequested);
+}
+
+std::optional<Flusher::Result> Flusher::flush() {
+  Impl& impl = *impl_;
+  const std::optional<FlushHandover::Request> request = impl.shared.flushes().take();
+  if (!request) return std::nullopt;
+  impl.holds_arena = true;
+  impl.env.reached("flush-taken");
+  try {
+    const Layer layer = impl.write(*request);
+    impl.env.reached("flush-hand-over");
+    Result result{.bytes = layer.info.bytes, .chains = {}};
+    if (impl.rewriter != nullptr) result.chains = impl.rewriter->counters();
+    impl.forget_older();
+    const FlushHandover::Result written{.number = layer.number,
+                                        .bytes = layer.info.bytes,
+                                        .entries = layer.info.entries,
+                                        .first_key = layer.info.first_key,
+                                        .last_key = layer.info.last_key};
+    if (!impl.shared.flushes().complete(written)) throw Cancelled();
+    // The file is the Writer's now.
+    impl.files->keep();
+    impl.files.reset();
+    impl.holds_arena = false;
+    impl.env.reached("flush-handed-over");
+    return result;
+  } catch (const Cancelled&) {
+    impl.forget_older();
+    impl.release(State::kFailed);
+    return std::nullopt;
+  } catch (...) {
+    impl.forget_older();
+    impl.release(State::kFailed);
+    throw;
+  }
+}
+
+}  // namespace strata

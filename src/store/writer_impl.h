@@ -1,0 +1,117 @@
+// What the parts of the Writer share.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/baseline_writer.h"
+#include "store/layer_catalog.h"
+#include "store/layer_writer.h"
+#include "store/store.h"
+
+namespace strata {
+
+struct Writer::Impl {
+  Impl(Env& env_in, std::string directory, SharedStore& shared_in, const StoreOptions& options_in,
+       FlusherHooks hooks_in)
+      : env(env_in),
+        shared(shared_in),
+        flushes(shared_in.flushes()),
+        options(options_in),
+        hooks(std::move(hooks_in)),
+        catalog(env, std::move(directory), shared) {
+    shared.restart(catalog.state().flushed);
+    // The Flusher of an earlier writer may still read the other one.
+    active = flushes.held_arena() == 0 ? 1 : 0;
+    shared.open_arena(active);
+    last_end = boundary = catalog.state().flushed;
+    catalog.collect_garbage();
+  }
+  ~Impl() { flushes.cancel(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  [[nodiscard]] bool has_room(std::span<const Entry> entries) const {
+    std::size_t bytes = 0;
+    for (const Entry& entry : entries) bytes += Memtable::space_for(entry.value.size());
+    return bytes <= shared.arena(active).free_bytes();
+  }
+
+  // Names flushed layers, of which there is at most one.
+  void apply_flush(ManifestEdit edit) {
+    const std::vector<Layer> added = edit.added;
+    catalog.apply(std::move(edit));
+    for (const Layer& layer : added) {
+      ++counters.flushes;
+      counters.flush_bytes += layer.info.bytes;
+    }
+  }
+
+  // What of the active arena is visible and not in layers.
+  [[nodiscard]] LsnRange visible_range() const {
+    const Lsn upto = shared.visible_lsn();
+    if (first_put > upto) return {};
+    return {.begin = first_put, .end = std::min(last_end, upto) + 1};
+  }
+
+  // writer_flush.cc
+  [[nodiscard]] Layer write_layer(LsnRange lsns, const std::function<void(LayerWriter&)>& add_all);
+  [[nodiscard]] Layer write_layer_of(int arena, LsnRange lsns);
+  void wait() const;
+  // Waits until no Flusher of an earlier writer reads the arena that is not active.
+  void await_other_arena();
+  // Goes on in the other arena with what has an LSN above `above`. REQUIRES: await_other_arena(); no reader may see
+  // what is moved.
+  void switch_arena(Lsn above);
+  // Leaves the active arena to a Flusher, and goes on in the other one. REQUIRES: nothing is sealed, visible_range() is
+  // not empty.
+  void seal();
+  // Takes the layer over from the Flusher; makes it here when that failed or is gone, or `at_once` when it has not
+  // begun. False: the Flusher is at it.
+  [[nodiscard]] bool serve_sealed(bool at_once);
+  void name_sealed(Layer layer);
+  // Waits until nothing is sealed.
+  void finish_sealed(bool at_once);
+  // REQUIRES: nothing is sealed.
+  void start_flush();
+  void flush();
+  void put_past_memtable(std::span<const Entry> entries, Lsn end);
+
+  // writer.cc
+  bool apply_merge();
+  void refuse_merge();
+  void abandon_baseline() {
+    baseline->remove_files();
+    baseline.reset();
+  }
+
+  // An arena that is to become a layer.
+  struct Sealed {
+    int arena;
+    LsnRange lsns;
+    Lsn upto;  // flushed_lsn() once it is
+  };
+
+  Env& env;
+  SharedStore& shared;
+  FlushHandover& flushes;
+  StoreOptions options;
+  FlusherHooks hooks;
+  LayerCatalog catalog;
+  std::optional<Sealed> sealed;
+  int active = 0;              // the arena that is filled
+  Lsn first_put = kMaxLsn;     // the lowest LSN in it
+  Lsn last_end = kInvalidLsn;  // of the record put last
+  Lsn boundary = kInvalidLsn;  // everything up to it was put: the end of the record before that one
+  std::uint32_t sequence = 0;  // of the next version with LSN last_end
+  std::unique_ptr<BaselineWriter> baseline;
+  WriteCounters counters;
+};
+
+}  // namespace strata
