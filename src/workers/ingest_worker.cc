@@ -114,15 +114,8 @@ void check_wal_is_there(Lsn history_end) {
                             ingest::kBeginAnewHint);
 }
 
-// Until a file that an earlier writer wanted is not made any more.
-void wait_for_flusher_to_stop() {
-  while (pg::shared_store->flushes().held_arena() >= 0) nap(kNapForFlusher, pg::Wait::kIngestFlush);
-}
-
-void destroy_store() {
-  wait_for_flusher_to_stop();
-  Writer::destroy_store(pg::pg_env(), pg::kStoreDirectory);
-}
+// A file that an earlier writer wanted is still being made.
+bool flusher_is_at_it() { return pg::shared_store->flushes().held_arena() >= 0; }
 
 FlusherHooks flusher_hooks() {
   return {.wake = pg::wake_flusher, .wait = [] {
@@ -135,7 +128,10 @@ FlusherHooks flusher_hooks() {
 void keep_history() {
   check_settings();
   Env& env = pg::pg_env();
-  if (store_is_obsolete) destroy_store();
+  if (store_is_obsolete) {
+    while (flusher_is_at_it()) nap(kNapForFlusher, pg::Wait::kIngestFlush);
+    Writer::destroy_store(env, pg::kStoreDirectory);
+  }
   store_is_obsolete = false;
   const StoreIdentity cluster = identity_of_cluster();
   if (!Writer::store_exists(env, pg::kStoreDirectory)) Writer::create_store(env, pg::kStoreDirectory, cluster);
@@ -239,8 +235,10 @@ bool wal_lag_ends_history() {
 void make_room_for_history() {
   if (!store_is_obsolete) return;
   try {
-    destroy_store();
-    store_is_obsolete = false;
+    if (!flusher_is_at_it()) {
+      Writer::destroy_store(pg::pg_env(), pg::kStoreDirectory);
+      store_is_obsolete = false;
+    }
   } catch (const StoreError& error) {
     report_trouble(error.what());
   }
