@@ -21,6 +21,7 @@ PGDLLEXPORT void strata_flush_main(Datum argument);
 #include "pg/shared_state.h"
 #include "redo/redo_rebuilder.h"
 #include "store/flusher.h"
+#include "workers/priority.h"
 #include "workers/process.h"
 
 namespace strata::workers {
@@ -101,5 +102,6 @@ void register_flush_worker() { register_worker("strata flush", "strata_flush_mai
 
 void strata_flush_main(Datum) {
   strata::workers::start_process();
+  strata::workers::give_way(strata::workers::kGivingWay);
   strata::pg::guarded([] { strata::workers::run(); });
 }
