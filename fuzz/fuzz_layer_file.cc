@@ -1,5 +1,5 @@
-// A whole layer file. The input is the file's body: value blocks, index blocks, top index, filter; header and footer
-// are parsed from it as well, and made afresh with right checksums from its last bytes.
+// A whole layer file. The input is the file's body: dictionaries, value blocks, index blocks, filter, root; header and
+// footer are parsed from it as well, and made afresh with right checksums from its last bytes.
 #include "fuzz_env.h"
 #include "store/layer_file.h"
 
@@ -22,12 +22,31 @@ void walk(const std::string& file, const Layer& expected) {
 
 // Puts the checksum of a block at its place, when the block lies in the file.
 void repair_block(std::string& file, BlockHandle block) {
-  if (block.size < kBlockHeadBytes || block.offset > file.size() || block.size > file.size() - block.offset) return;
-  file[block.offset + 3] = 0;
-  file[block.offset + 4] = 0;
+  if (block.offset > file.size() || block.size > file.size() - block.offset) return;
   const Bytes bytes = as_bytes(file).subspan(block.offset, block.size);
-  const std::uint64_t sum = checksum_at(block.offset, bytes.first(5), bytes.subspan(kBlockHeadBytes));
-  std::memcpy(file.data() + block.offset + 5, &sum, sizeof sum);
+  std::size_t head = 0;
+  while (head < bytes.size() && (bytes[head] & std::byte{0x80}) != std::byte{0}) ++head;
+  ++head;
+  if (bytes.size() < head + sizeof(std::uint32_t) || head > 3) return;
+  const auto sum = static_cast<std::uint32_t>(
+      checksum_at(block.offset, bytes.first(head), bytes.subspan(head + sizeof(std::uint32_t))));
+  std::memcpy(file.data() + block.offset + head, &sum, sizeof sum);
+}
+
+// A block's content, where it has one that needs no dictionary.
+std::string content_of(const std::string& file, BlockHandle block) {
+  BlockDecoder decoder;
+  const fuzz::MemoryFile memory(file);
+  return std::string(BlockSource(memory, file.size(), "fuzz", BlockForm::kCompact, decoder).read(block).view());
+}
+
+void repair_entries(std::string& file, std::string_view entries, bool has_parts) {
+  const TopEntries all(entries, "fuzz", 0);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const BlockHandle block = all.at(i).block;
+    repair_block(file, block);
+    if (has_parts) fuzz::parse([&] { repair_entries(file, content_of(file, block), false); });
+  }
 }
 
 }  // namespace
@@ -57,12 +76,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const std::string header = encode_layer_header(layer);
   std::string file = header + input;
-  repair_block(file, footer.filter);
+  footer.values_end = file.size();
   repair_block(file, footer.top);
   fuzz::parse([&] {
-    BlockDecoder decoder;
-    const std::string top = read_block(fuzz::MemoryFile(file), "fuzz", footer.top, decoder);
-    for (const TopEntry& entry : decode_top_index(top, "fuzz", 0)) repair_block(file, entry.block);
+    const std::string content = content_of(file, footer.top);
+    const LayerRoot root = decode_root(content, footer, "fuzz");
+    for (const BlockHandle& dictionary : root.dictionaries) repair_block(file, dictionary);
+    for (std::uint32_t i = 0; i < root.filter.blocks; ++i) {
+      const std::uint32_t bytes = footer.filter.size / root.filter.blocks;
+      repair_block(file, {.offset = footer.filter.offset + std::uint64_t{i} * bytes, .size = bytes});
+    }
+    repair_entries(file, std::string_view(content).substr(root.entries_begin), root.has_parts);
   });
   file += encode_layer_footer(footer, layer, header);
   layer.info.bytes = file.size();

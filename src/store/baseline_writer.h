@@ -14,7 +14,7 @@ class BaselineWriter {
  public:
   // env and catalog are borrowed.
   BaselineWriter(Env& env, LayerCatalog& catalog, Lsn lsn, const StoreOptions& options)
-      : env_(env), catalog_(catalog), lsn_(lsn), options_(options) {}
+      : env_(env), catalog_(catalog), lsn_(lsn), options_(options.for_baseline()) {}
 
   [[nodiscard]] Lsn lsn() const { return lsn_; }
   // Written so far.

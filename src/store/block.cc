@@ -13,31 +13,44 @@ namespace {
 
 constexpr std::uint8_t kPlain = 0;
 constexpr std::uint8_t kZstd = 1;
-// A block's own cost in the cache besides its content.
-constexpr std::size_t kCacheOverhead = 160;
+constexpr std::uint8_t kZstdWithDictionary = 2;
+
+constexpr std::size_t kMinBlockBytes = 5;
+constexpr unsigned kCompressionBits = 2;
 
 std::string encode_head(std::uint8_t compression, std::uint32_t content_bytes) {
   std::string head;
-  put_u8(head, compression);
-  put_u32(head, content_bytes);
+  put_varint(head, (std::uint64_t{content_bytes} << kCompressionBits) | compression);
   return head;
 }
 
 }  // namespace
 
+std::size_t EncodedBlock::stored_bytes() const {
+  return encode_head(compression, content_bytes).size() + sizeof(std::uint32_t) + payload.size();
+}
+
 void EncodedBlock::append_to(std::string& out, std::uint64_t offset) const {
   const std::string head = encode_head(compression, content_bytes);
   out += head;
-  put_u64(out, checksum_at(offset, as_bytes(head), as_bytes(payload)));
+  put_u32(out, static_cast<std::uint32_t>(checksum_at(offset, as_bytes(head), as_bytes(payload))));
   out += payload;
 }
 
-BlockEncoder::BlockEncoder(int compression_level) : context_(ZSTD_createCCtx()) {
+BlockEncoder::BlockEncoder(int compression_level) : context_(ZSTD_createCCtx()), level_(compression_level) {
   if (context_ == nullptr) throw std::bad_alloc();
   ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, compression_level);
+  // The file says which dictionary a block has.
+  ZSTD_CCtx_setParameter(context_, ZSTD_c_dictIDFlag, 0);
 }
 
 BlockEncoder::~BlockEncoder() { ZSTD_freeCCtx(context_); }
+
+void BlockEncoder::use_dictionary(std::string_view content) {
+  auto next = content.empty() ? nullptr : std::make_unique<CompressionDictionary>(content, level_);
+  ZSTD_CCtx_refCDict(context_, next == nullptr ? nullptr : next->get());
+  dictionary_ = std::move(next);
+}
 
 EncodedBlock BlockEncoder::encode(std::string_view content, bool compress) {
   EncodedBlock block;
@@ -46,8 +59,8 @@ EncodedBlock BlockEncoder::encode(std::string_view content, bool compress) {
     block.payload.resize(ZSTD_compressBound(content.size()));
     const std::size_t size =
         ZSTD_compress2(context_, block.payload.data(), block.payload.size(), content.data(), content.size());
-    if (!ZSTD_isError(size) && size < content.size()) {
-      block.compression = kZstd;
+    if (ZSTD_isError(size) == 0 && size < content.size()) {
+      block.compression = dictionary_ == nullptr ? kZstd : kZstdWithDictionary;
       block.payload.resize(size);
       return block;
     }
@@ -57,74 +70,85 @@ EncodedBlock BlockEncoder::encode(std::string_view content, bool compress) {
   return block;
 }
 
+bool StoredBlock::needs_dictionary() const { return compression == kZstdWithDictionary; }
+
+StoredBlock parse_block(Bytes stored, BlockForm form, std::string_view file, std::uint64_t offset) {
+  ByteReader reader(stored, file, offset);
+  StoredBlock block;
+  std::uint64_t content_bytes = 0;
+  std::uint64_t sum = 0;
+  std::uint64_t found = 0;
+  if (form == BlockForm::kWide) {
+    block.compression = reader.u8();
+    content_bytes = reader.u32();
+    const Bytes head = stored.first(reader.position());
+    sum = reader.u64();
+    block.payload = reader.bytes(reader.left());
+    found = checksum_at(offset, head, block.payload);
+  } else {
+    const std::uint64_t head_number = reader.varint();
+    block.compression = head_number & ((1U << kCompressionBits) - 1);
+    content_bytes = head_number >> kCompressionBits;
+    const Bytes head = stored.first(reader.position());
+    sum = reader.u32();
+    block.payload = reader.bytes(reader.left());
+    found = static_cast<std::uint32_t>(checksum_at(offset, head, block.payload));
+  }
+  if (sum != found) throw_corrupt(file, offset, "the block's checksum is wrong");
+  if (content_bytes > kMaxBlockBytes) throw_corrupt(file, offset, "the block is too large");
+  const bool known = block.compression == kPlain || block.compression == kZstd ||
+                     (block.compression == kZstdWithDictionary && form == BlockForm::kCompact);
+  if (!known) throw_corrupt(file, offset, "the block's compression is unknown");
+  block.content_bytes = static_cast<std::uint32_t>(content_bytes);
+  return block;
+}
+
 BlockDecoder::BlockDecoder() : context_(ZSTD_createDCtx()) {
   if (context_ == nullptr) throw std::bad_alloc();
 }
 
 BlockDecoder::~BlockDecoder() { ZSTD_freeDCtx(context_); }
 
-std::string BlockDecoder::decode(Bytes stored, std::string_view file, std::uint64_t offset) {
-  ByteReader reader(stored, file, offset);
-  const std::uint8_t compression = reader.u8();
-  const std::uint32_t content_bytes = reader.u32();
-  const std::uint64_t sum = reader.u64();
-  const Bytes payload = reader.bytes(reader.left());
-  const std::string head = encode_head(compression, content_bytes);
-  if (sum != checksum_at(offset, as_bytes(head), payload)) throw_corrupt(file, offset, "the block's checksum is wrong");
-  if (content_bytes > kMaxBlockBytes) throw_corrupt(file, offset, "the block is too large");
-
-  std::string content;
-  if (compression == kPlain) {
-    if (payload.size() != content_bytes) throw_corrupt(file, offset, "the block's size is wrong");
-    put_bytes(content, payload);
+BlockContent BlockDecoder::decode(const StoredBlock& block, const DecompressionDictionary* dictionary,
+                                  std::string_view file, std::uint64_t offset) {
+  const Bytes payload = block.payload;
+  if (block.compression == kPlain) {
+    if (payload.size() != block.content_bytes) throw_corrupt(file, offset, "the block's size is wrong");
+    BlockContent content(block.content_bytes);
+    std::memcpy(content.data(), payload.data(), payload.size());
     return content;
   }
-  if (compression != kZstd) throw_corrupt(file, offset, "the block's compression is unknown");
-  if (ZSTD_getFrameContentSize(payload.data(), payload.size()) != content_bytes) {
+  if (ZSTD_getFrameContentSize(payload.data(), payload.size()) != block.content_bytes) {
     throw_corrupt(file, offset, "the block's size is wrong");
   }
-  content.resize(content_bytes);
+  if (block.needs_dictionary() && dictionary == nullptr) throw_corrupt(file, offset, "the block lacks its dictionary");
+  BlockContent content(block.content_bytes);
   const std::size_t size =
-      ZSTD_decompressDCtx(context_, content.data(), content.size(), payload.data(), payload.size());
-  if (ZSTD_isError(size) || size != content_bytes) throw_corrupt(file, offset, "the block does not decompress");
+      ZSTD_decompress_usingDDict(context_, content.data(), content.size(), payload.data(), payload.size(),
+                                 block.needs_dictionary() ? dictionary->get() : nullptr);
+  if (ZSTD_isError(size) != 0 || size != content.size()) throw_corrupt(file, offset, "the block does not decompress");
   return content;
 }
 
-std::string read_block(const ReadableFile& file, std::string_view name, BlockHandle block, BlockDecoder& decoder) {
-  if (block.size < kBlockHeadBytes || block.size > 2 * kMaxBlockBytes || block.offset > file.size() ||
-      block.size > file.size() - block.offset) {
-    throw_corrupt(name, block.offset, "a block is said to lie where the file has none");
+BlockSource::Raw BlockSource::fetch(BlockHandle block) const {
+  if (block.size < kMinBlockBytes || block.size > 2 * kMaxBlockBytes || block.offset > file_bytes_ ||
+      block.size > file_bytes_ - block.offset) {
+    throw_corrupt(name_, block.offset, "a block is said to lie where the file has none");
   }
-  const auto stored = std::make_unique_for_overwrite<std::byte[]>(block.size);
-  const std::span<std::byte> bytes(stored.get(), block.size);
-  file.read(block.offset, bytes);
-  return decoder.decode(bytes, name, block.offset);
+  Raw raw{.bytes = std::make_unique_for_overwrite<std::byte[]>(block.size), .block = {}};
+  const std::span<std::byte> bytes(raw.bytes.get(), block.size);
+  file_->read(block.offset, bytes);
+  raw.block = parse_block(bytes, form_, name_, block.offset);
+  return raw;
 }
 
-BlockCache::Content BlockCache::get(std::uint64_t file_id, const ReadableFile& file, std::string_view name,
-                                    BlockHandle block) {
-  const Id id{.file = file_id, .offset = block.offset};
-  if (const auto found = by_id_.find(id); found != by_id_.end()) {
-    by_use_.splice(by_use_.begin(), by_use_, found->second);
-    return found->second->content;
-  }
-  auto content = std::make_shared<const std::string>(read_block(file, name, block, decoder_));
-  count_block(block.size);
-  by_use_.push_front({.id = id, .content = content});
-  by_id_[id] = by_use_.begin();
-  used_ += content->size() + kCacheOverhead;
-  while (used_ > capacity_ && !by_use_.empty()) {
-    used_ -= by_use_.back().content->size() + kCacheOverhead;
-    by_id_.erase(by_use_.back().id);
-    by_use_.pop_back();
-  }
-  return content;
-}
-
-void BlockCache::clear() {
-  by_id_.clear();
-  by_use_.clear();
-  used_ = 0;
+std::shared_ptr<const DecompressionDictionary> BlockSource::read_dictionary(BlockHandle block) const {
+  const Raw raw = fetch(block);
+  if (raw.block.content_bytes > kMaxDictionaryBytes) throw_corrupt(name_, block.offset, "the dictionary is too large");
+  const BlockContent content = decoder_->decode(raw.block, nullptr, name_, block.offset);
+  auto dictionary = DecompressionDictionary::make(content.view());
+  if (dictionary == nullptr) throw_corrupt(name_, block.offset, "the dictionary is damaged");
+  return dictionary;
 }
 
 }  // namespace strata

@@ -2,13 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "store/coding.h"
+#include "store/dictionary.h"
 #include "store/env.h"
 #include "store/store.h"
 
@@ -17,9 +16,11 @@ struct ZSTD_DCtx_s;
 
 namespace strata {
 
-inline constexpr std::size_t kBlockHeadBytes = 13;
 inline constexpr std::size_t kMaxValueBytes = std::size_t{1} << 30;
 inline constexpr std::size_t kMaxBlockBytes = kMaxValueBytes + (std::size_t{1} << 20);
+
+// How the head of a block is written: blocks of layers of format version 1 and of later ones.
+enum class BlockForm : std::uint8_t { kWide = 1, kCompact = 2 };
 
 // Where a block is in its file; size with its head.
 struct BlockHandle {
@@ -33,7 +34,7 @@ struct EncodedBlock {
   std::uint32_t content_bytes = 0;
   std::string payload;
 
-  [[nodiscard]] std::size_t stored_bytes() const { return kBlockHeadBytes + payload.size(); }
+  [[nodiscard]] std::size_t stored_bytes() const;
   // The block's bytes, to stand at `offset` of the file.
   void append_to(std::string& out, std::uint64_t offset) const;
 };
@@ -42,6 +43,8 @@ class BlockEncoder {
  public:
   explicit BlockEncoder(int compression_level);
   ~BlockEncoder();
+  // For all blocks from now on; empty: none.
+  void use_dictionary(std::string_view content);
   // REQUIRES: at most kMaxBlockBytes.
   [[nodiscard]] EncodedBlock encode(std::string_view content, bool compress = true);
 
@@ -50,14 +53,42 @@ class BlockEncoder {
 
  private:
   ZSTD_CCtx_s* context_;
+  int level_;
+  std::unique_ptr<CompressionDictionary> dictionary_;
 };
+
+// The content of a block. A string would be filled with zeroes first.
+class BlockContent {
+ public:
+  explicit BlockContent(std::size_t size) : bytes_(std::make_unique_for_overwrite<char[]>(size)), size_(size) {}
+  [[nodiscard]] char* data() { return bytes_.get(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::string_view view() const { return {bytes_.get(), size_}; }
+
+ private:
+  std::unique_ptr<char[]> bytes_;
+  std::size_t size_;
+};
+
+// A block as it stands in its file, verified.
+struct StoredBlock {
+  std::uint8_t compression = 0;
+  std::uint32_t content_bytes = 0;
+  Bytes payload;  // borrowed
+
+  [[nodiscard]] bool needs_dictionary() const;
+};
+
+// The block `stored` that stands at `offset` of `file`. Throws kCorrupt.
+[[nodiscard]] StoredBlock parse_block(Bytes stored, BlockForm form, std::string_view file, std::uint64_t offset);
 
 class BlockDecoder {
  public:
   BlockDecoder();
   ~BlockDecoder();
-  // The content of the block `stored` that stands at `offset` of `file`. Throws kCorrupt.
-  [[nodiscard]] std::string decode(Bytes stored, std::string_view file, std::uint64_t offset);
+  // `file` and `offset` are for messages. Throws kCorrupt; a block that needs a dictionary and gets none is corrupt.
+  [[nodiscard]] BlockContent decode(const StoredBlock& block, const DecompressionDictionary* dictionary,
+                                    std::string_view file, std::uint64_t offset);
 
   BlockDecoder(const BlockDecoder&) = delete;
   BlockDecoder& operator=(const BlockDecoder&) = delete;
@@ -66,66 +97,40 @@ class BlockDecoder {
   ZSTD_DCtx_s* context_;
 };
 
-// The content of blocks used last, up to a number of bytes in all. Not thread-safe.
-class BlockCache {
+// The blocks of one file: reads them, verifies them and decodes them.
+class BlockSource {
  public:
-  using Content = std::shared_ptr<const std::string>;
+  // All are borrowed.
+  BlockSource(const ReadableFile& file, std::uint64_t file_bytes, std::string_view name, BlockForm form,
+              BlockDecoder& decoder)
+      : file_(&file), file_bytes_(file_bytes), name_(name), form_(form), decoder_(&decoder) {}
 
-  explicit BlockCache(std::size_t capacity) : capacity_(capacity) {}
-
-  // The number of a file, not given to any other file of this cache before or later.
-  std::uint64_t new_file_id() { return ++last_file_id_; }
-  // From the cache, else read from `file`, verified and decoded. The name is for messages.
-  [[nodiscard]] Content get(std::uint64_t file_id, const ReadableFile& file, std::string_view name, BlockHandle block);
-  [[nodiscard]] BlockDecoder& decoder() { return decoder_; }
-  void clear();
-
-  // What is done with the files of this cache.
-  [[nodiscard]] const ReadCounters& counters() const { return counters_; }
-  void count_block(std::size_t bytes) {
-    ++counters_.blocks;
-    counters_.bytes += bytes;
+  // `dictionary()` is asked for the block's dictionary if it needs one, and may return null.
+  template <class Dictionary>
+  [[nodiscard]] BlockContent read(BlockHandle block, Dictionary&& dictionary) const {
+    const Raw raw = fetch(block);
+    const std::shared_ptr<const DecompressionDictionary> with = raw.block.needs_dictionary() ? dictionary() : nullptr;
+    return decoder_->decode(raw.block, with.get(), name_, block.offset);
   }
-  // A search in the index of a file whose last search came at `mark`, which is updated.
-  void count_lookup(std::uint64_t& mark) {
-    ++counters_.lookups;
-    if (mark == mark_) return;
-    mark = mark_;
-    ++counters_.layers;
+  // One that needs no dictionary.
+  [[nodiscard]] BlockContent read(BlockHandle block) const {
+    return read(block, [] { return std::shared_ptr<const DecompressionDictionary>(); });
   }
-  void mark_layers() { ++mark_; }
-
-  BlockCache(const BlockCache&) = delete;
-  BlockCache& operator=(const BlockCache&) = delete;
+  // The block is a dictionary.
+  [[nodiscard]] std::shared_ptr<const DecompressionDictionary> read_dictionary(BlockHandle block) const;
 
  private:
-  struct Id {
-    std::uint64_t file;
-    std::uint64_t offset;
-    friend bool operator==(const Id&, const Id&) = default;
+  struct Raw {
+    std::unique_ptr<std::byte[]> bytes;
+    StoredBlock block;
   };
-  struct Hash {
-    std::size_t operator()(const Id& id) const {
-      return (id.offset * 0x9E3779B97F4A7C15) ^ (id.file * 0xC2B2AE3D27D4EB4F);
-    }
-  };
-  struct Cached {
-    Id id;
-    Content content;
-  };
+  [[nodiscard]] Raw fetch(BlockHandle block) const;
 
-  std::size_t capacity_;
-  std::size_t used_ = 0;
-  std::uint64_t last_file_id_ = 0;
-  std::list<Cached> by_use_;  // used last in front
-  std::unordered_map<Id, std::list<Cached>::iterator, Hash> by_id_;
-  BlockDecoder decoder_;
-  ReadCounters counters_;
-  std::uint64_t mark_ = 1;
+  const ReadableFile* file_;
+  std::uint64_t file_bytes_;
+  std::string_view name_;
+  BlockForm form_;
+  BlockDecoder* decoder_;
 };
-
-// Reads a block and decodes it, past any cache.
-[[nodiscard]] std::string read_block(const ReadableFile& file, std::string_view name, BlockHandle block,
-                                     BlockDecoder& decoder);
 
 }  // namespace strata

@@ -21,7 +21,7 @@ struct MergedVersion {
 
 // Bounds of a page's chain: what a reader applies at most to a base.
 struct ChainBounds {
-  std::size_t records = 128;
+  std::size_t records = 192;
   std::size_t bytes = 64 * 1024;
   std::size_t statuses = 256;          // the same of a commit-log page, whose versions are small
   std::size_t diff_bytes = 2048;       // a longer diff is not worth it

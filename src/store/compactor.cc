@@ -32,7 +32,9 @@ struct Compactor::Impl {
         rebuilder(rebuilder_in),
         options(std::move(options_in)),
         reader(env, directory, &shared, {.cache_bytes = options.memory_bytes / 4}),
-        cache(options.memory_bytes / 4) {}
+        cache(options.memory_bytes / 4) {
+    options.store.sample_bytes = std::min(options.store.sample_bytes, options.memory_bytes / 16);
+  }
 
   MergeResult run(const MergePlan& plan, const ManifestState& state);
   TrimResult run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon);

@@ -8,13 +8,9 @@ namespace strata {
 
 namespace {
 
-constexpr std::size_t kLineBytes = 64;
 constexpr std::size_t kBitsPerKey = 10;
 constexpr int kProbes = 6;
-
-std::size_t line_of(std::uint64_t hash, std::size_t lines) {
-  return static_cast<std::size_t>(((hash >> 32) * lines) >> 32) * kLineBytes;
-}
+constexpr std::size_t kMaxLines = 64;  // of a block
 
 struct Bit {
   std::size_t byte;
@@ -29,12 +25,18 @@ Bit bit_of(std::uint64_t hash, int probe) {
 
 }  // namespace
 
-std::string build_filter(const std::vector<std::uint64_t>& hashes) {
-  const std::size_t line_bits = kLineBytes * 8;
-  const std::size_t lines = std::max<std::size_t>(1, (hashes.size() * kBitsPerKey + line_bits - 1) / line_bits);
-  std::string filter(lines * kLineBytes, '\0');
+FilterShape filter_shape(std::size_t keys) {
+  const std::size_t line_bits = kFilterLineBytes * 8;
+  const std::size_t lines = std::max<std::size_t>(1, (keys * kBitsPerKey + line_bits - 1) / line_bits);
+  const std::size_t blocks = (lines + kMaxLines - 1) / kMaxLines;
+  return {.blocks = static_cast<std::uint32_t>(blocks),
+          .lines = static_cast<std::uint32_t>((lines + blocks - 1) / blocks)};
+}
+
+std::string build_filter(const std::vector<std::uint64_t>& hashes, FilterShape shape) {
+  std::string filter(shape.all_lines() * kFilterLineBytes, '\0');
   for (const std::uint64_t hash : hashes) {
-    char* line = filter.data() + line_of(hash, lines);
+    char* line = filter.data() + filter_line(hash, shape.all_lines()) * kFilterLineBytes;
     for (int i = 0; i < kProbes; ++i) {
       const Bit bit = bit_of(hash, i);
       line[bit.byte] = static_cast<char>(static_cast<unsigned char>(line[bit.byte]) | bit.mask);
@@ -43,12 +45,9 @@ std::string build_filter(const std::vector<std::uint64_t>& hashes) {
   return filter;
 }
 
-bool is_filter(std::string_view filter) {
-  return !filter.empty() && filter.size() % kLineBytes == 0 && filter.size() / kLineBytes <= 0xffffffff;
-}
+std::uint64_t filter_line(std::uint64_t hash, std::uint64_t lines) { return ((hash >> 32) * lines) >> 32; }
 
-bool filter_may_contain(std::string_view filter, std::uint64_t hash) {
-  const char* line = filter.data() + line_of(hash, filter.size() / kLineBytes);
+bool line_may_contain(std::string_view line, std::uint64_t hash) {
   for (int i = 0; i < kProbes; ++i) {
     const Bit bit = bit_of(hash, i);
     if ((static_cast<unsigned char>(line[bit.byte]) & bit.mask) == 0) return false;

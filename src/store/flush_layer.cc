@@ -12,10 +12,9 @@ constexpr int kFlushedLevel = 0;
 
 Layer write_flush_layer(const FlushTarget& target, OutputFiles& files,
                         const std::function<void(LayerWriter&)>& add_all) {
-  StoreOptions options = target.options;
-  options.compression_level = options.flush_compression_level;
   files.add(layer_name(target.number, false, kFlushedLevel, target.lsns));
-  LayerWriter writer(target.env, target.directory, target.number, false, kFlushedLevel, target.lsns, options);
+  LayerWriter writer(target.env, target.directory, target.number, false, kFlushedLevel, target.lsns,
+                     target.options.for_flush());
   add_all(writer);
   Layer layer = writer.finish();
   target.env.sync_directory(target.directory);

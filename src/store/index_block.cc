@@ -32,7 +32,10 @@ void IndexBlockBuilder::add(const IndexEntry& entry) {
     has_block_ = false;
   }
   const bool same_key = !restart && entry.key == last_.key;
-  const bool full_block = !entry.is_inline && !has_block_;
+  // Index blocks and dictionaries may stand between two value blocks.
+  const bool follows = has_block_ && (entry.block.offset == last_in_block_.block.offset ||
+                                      entry.block.offset == last_in_block_.block.offset + last_in_block_.block.size);
+  const bool full_block = !entry.is_inline && !follows;
   put_u8(content_, static_cast<std::uint8_t>((entry.base ? kBase : 0) | (same_key ? kSameKey : 0) |
                                              (entry.is_inline ? kInline : 0) | (full_block ? kFullBlock : 0) |
                                              (entry.sequence != 0 ? kSequence : 0)));

@@ -13,7 +13,8 @@
 
 namespace strata {
 
-inline constexpr std::size_t kMaxInlineBytes = 16;
+// What a format may have inline; a writer may have less.
+inline constexpr std::size_t kMaxInlineBytes = 4096;
 
 // A version, and where its value is.
 struct IndexEntry {
@@ -64,6 +65,8 @@ class IndexBlockCursor {
   // Never goes back in the order of versions, whatever the content.
   void next();
   [[nodiscard]] bool valid() const { return valid_; }
+  // Nothing follows the entry here.
+  [[nodiscard]] bool at_last() const { return reader_.at_end(); }
   // Its inline value lies in the content.
   [[nodiscard]] const IndexEntry& entry() const { return entry_; }
 

@@ -1,96 +1,144 @@
 #include "store/layer_file.h"
 
-#include <algorithm>
-
-#include "store/filter.h"
 #include "store/no_postgres.h"
 
 namespace strata {
 
 LayerFile::LayerFile(Env& env, const std::string& path, const Layer& expected, BlockCache& cache)
-    : path_(path), cache_(cache), id_(cache.new_file_id()), file_(env.open(path)) {
-  const std::uint64_t bytes = file_->size();
-  if (bytes < kLayerHeaderBytes + kLayerFooterBytes) throw_corrupt(path, bytes, "the file is too short for a layer");
+    : path_(path), cache_(cache), id_(cache.new_file_id()), file_(env.open(path)), file_bytes_(file_->size()) {
+  if (file_bytes_ < kLayerHeaderBytes + kLayerFooterBytes) {
+    throw_corrupt(path, file_bytes_, "the file is too short for a layer");
+  }
   std::array<std::byte, kLayerHeaderBytes> header;
   std::array<std::byte, kLayerFooterBytes> footer;
   file_->read(0, header);
-  file_->read(bytes - kLayerFooterBytes, footer);
-  const LayerFooter ends = decode_layer_ends(header, footer, path, bytes, layer_);
+  file_->read(file_bytes_ - kLayerFooterBytes, footer);
+  ends_ = decode_layer_ends(header, footer, path, file_bytes_, layer_);
   if (layer_.info.name != expected.info.name || layer_.info.first_key != expected.info.first_key ||
-      layer_.info.last_key != expected.info.last_key || bytes != expected.info.bytes) {
-    throw_corrupt(path, bytes - kLayerFooterBytes, "the layer is not the one that the manifest names");
+      layer_.info.last_key != expected.info.last_key || file_bytes_ != expected.info.bytes) {
+    throw_corrupt(path, file_bytes_ - kLayerFooterBytes, "the layer is not the one that the manifest names");
   }
   cache.count_block(kLayerHeaderBytes);
   cache.count_block(kLayerFooterBytes);
-  cache.count_block(ends.top.size);
-  top_ = decode_top_index(read_block(*file_, path, ends.top, cache.decoder()), path, ends.top.offset);
-  if (ends.filter.size != 0) {
-    cache.count_block(ends.filter.size);
-    filter_ = read_block(*file_, path, ends.filter, cache.decoder());
-    if (!is_filter(filter_)) throw_corrupt(path, ends.filter.offset, "the filter has a wrong size");
+  cache.count_block(ends_.top.size);
+  root_content_ = std::make_shared<const BlockContent>(source().read(ends_.top));
+  root_ = decode_root(root_content_->view(), ends_, path);
+  root_entries_ = TopEntries(root_content_->view().substr(root_.entries_begin), path, ends_.top.offset);
+  filter_.resize(root_.filter.blocks);
+}
+
+BlockSource LayerFile::source() const { return {*file_, file_bytes_, path_, ends_.block_form(), cache_.decoder()}; }
+
+std::string_view LayerFile::filter_block(std::size_t i) const {
+  BlockCache::Content& content = filter_[i];
+  if (content == nullptr) {
+    const std::uint32_t bytes = ends_.filter.size / root_.filter.blocks;
+    const BlockHandle handle{.offset = ends_.filter.offset + i * bytes, .size = bytes};
+    auto read = std::make_shared<const BlockContent>(source().read(handle));
+    cache_.count_block(bytes);
+    const std::size_t lines = read->size() / kFilterLineBytes;
+    const bool is_known = root_.filter.lines == 0 || lines == root_.filter.lines;
+    if (!is_known || lines == 0 || lines > 0xffffffff || read->size() % kFilterLineBytes != 0) {
+      throw_corrupt(path_, handle.offset, "the filter has a wrong size");
+    }
+    content = std::move(read);
   }
+  return content->view();
 }
 
 bool LayerFile::may_contain(std::uint64_t key_hash) const {
-  return filter_.empty() || filter_may_contain(filter_, key_hash);
+  if (filter_.empty()) return true;
+  // A filter of one block says itself how long it is.
+  std::uint64_t line = 0;
+  std::string_view block;
+  if (filter_.size() == 1) {
+    block = filter_block(0);
+    line = filter_line(key_hash, block.size() / kFilterLineBytes);
+  } else {
+    line = filter_line(key_hash, root_.filter.all_lines());
+    block = filter_block(line / root_.filter.lines);
+    line %= root_.filter.lines;
+  }
+  return line_may_contain(block.substr(line * kFilterLineBytes, kFilterLineBytes), key_hash);
 }
 
-BlockCache::Content LayerFile::block(BlockHandle handle) const { return cache_.get(id_, *file_, path_, handle); }
+BlockCache::Content LayerFile::block(BlockHandle handle, std::size_t taken_bytes) const {
+  return cache_.get(id_, source(), handle, root_.dictionary_before(handle.offset), taken_bytes);
+}
 
-std::string_view LayerFile::value_in(const std::string& content, const IndexEntry& entry) const {
+std::string_view LayerFile::value_in(const BlockContent& content, const IndexEntry& entry) const {
   if (entry.value_offset > content.size() || entry.value_bytes > content.size() - entry.value_offset) {
     throw_corrupt(path_, entry.block.offset, "a value is said to lie outside its block");
   }
-  return std::string_view(content).substr(entry.value_offset, entry.value_bytes);
+  return content.view().substr(entry.value_offset, entry.value_bytes);
 }
 
 std::string LayerFile::value(const IndexEntry& entry) const {
   if (entry.is_inline) {
     return {reinterpret_cast<const char*>(entry.inline_value.data()), entry.inline_value.size()};
   }
-  const BlockCache::Content content = block(entry.block);
+  const BlockCache::Content content = block(entry.block, entry.value_bytes);
   return std::string(value_in(*content, entry));
 }
 
-void LayerCursor::load(std::size_t block) {
-  const BlockHandle handle = file_->top()[block].block;
-  block_ = block;
+void LayerCursor::load_part(std::size_t i) {
+  const BlockHandle handle = file_->root_entries().at(i).block;
+  part_ = i;
+  part_content_ = file_->block(handle);
+  entries_ = TopEntries(part_content_->view(), file_->path(), handle.offset);
+}
+
+void LayerCursor::load_block(std::size_t i) {
+  const BlockHandle handle = entries_.at(i).block;
+  block_ = i;
+  block_offset_ = handle.offset;
   content_ = file_->block(handle);
-  cursor_ = IndexBlockCursor(*content_, file_->layer().info.lsns, file_->path(), handle.offset);
+  cursor_ = IndexBlockCursor(content_->view(), file_->layer().info.lsns, file_->path(), handle.offset);
+}
+
+// To the begin of the next block. False: this was the last one.
+bool LayerCursor::load_next_block() {
+  if (block_ + 1 < entries_.size()) {
+    load_block(block_ + 1);
+  } else if (file_->has_parts() && part_ + 1 < file_->root_entries().size()) {
+    load_part(part_ + 1);
+    load_block(0);
+  } else {
+    return false;
+  }
+  cursor_.seek_first();
+  return true;
 }
 
 void LayerCursor::seek(const EncodedKey& key, Lsn at) {
-  const auto& top = file_->top();
   // Versions of one LSN may go on over a border of blocks: start in the last block that begins before them.
-  const auto behind = std::partition_point(top.begin(), top.end(), [&](const TopEntry& entry) {
-    const int order = compare(entry.key, key);
-    return order < 0 || (order == 0 && entry.lsn > at);
-  });
-  load(behind == top.begin() ? 0 : static_cast<std::size_t>(behind - top.begin()) - 1);
-  cursor_.seek(key, at);
-  if (!cursor_.valid() && behind != top.end()) {
-    load(static_cast<std::size_t>(behind - top.begin()));
-    cursor_.seek_first();
-    check_order(key, at);
+  if (file_->has_parts()) {
+    load_part(file_->root_entries().last_before(key, at));
+  } else {
+    entries_ = file_->root_entries();
   }
+  load_block(entries_.last_before(key, at));
+  cursor_.seek(key, at);
+  if (!cursor_.valid() && load_next_block()) check_order(key, at);
 }
 
 void LayerCursor::check_order(const EncodedKey& key, Lsn lsn) const {
   if (!cursor_.valid()) return;
   const int order = compare(cursor_.entry().key, key);
   if (order > 0 || (order == 0 && cursor_.entry().lsn <= lsn)) return;
-  throw_corrupt(file_->path(), file_->top()[block_].block.offset, "an index block is out of order");
+  throw_corrupt(file_->path(), block_offset_, "an index block is out of order");
 }
 
 void LayerCursor::next() {
-  const EncodedKey key = cursor_.entry().key;
-  const Lsn lsn = cursor_.entry().lsn;
-  cursor_.next();
-  if (!cursor_.valid() && block_ + 1 < file_->top().size()) {
-    load(block_ + 1);
-    cursor_.seek_first();
-    check_order(key, lsn);
+  // Within a block the cursor itself sees to the order.
+  if (cursor_.at_last()) {
+    const EncodedKey key = cursor_.entry().key;
+    const Lsn lsn = cursor_.entry().lsn;
+    cursor_.next();
+    if (load_next_block()) check_order(key, lsn);
+    return;
   }
+  cursor_.next();
 }
 
 }  // namespace strata

@@ -5,13 +5,15 @@
 #include <string>
 #include <vector>
 
-#include "store/block.h"
+#include "store/block_cache.h"
 #include "store/index_block.h"
 #include "store/layer_format.h"
+#include "store/top_index.h"
 
 namespace strata {
 
-// Header, footer, top index and filter are read at once and kept. Everything throws StoreError.
+// Header, footer and root are read at once and kept; blocks of the filter are read when they are asked for, and kept
+// too. Everything throws StoreError.
 class LayerFile {
  public:
   // `path` must hold the layer that `expected` describes. `cache` is borrowed and must live longer.
@@ -19,26 +21,37 @@ class LayerFile {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const Layer& layer() const { return layer_; }
-  [[nodiscard]] const std::vector<TopEntry>& top() const { return top_; }
   // False: certainly no version of the key with this hash_key() is in here.
   [[nodiscard]] bool may_contain(std::uint64_t key_hash) const;
   void count_lookup() const { cache_.count_lookup(lookup_mark_); }
 
-  // The content of a block of it.
-  [[nodiscard]] BlockCache::Content block(BlockHandle handle) const;
+  // The content of a block of it, of which the caller takes `taken_bytes` (BlockCache::get).
+  [[nodiscard]] BlockCache::Content block(BlockHandle handle, std::size_t taken_bytes = 0) const;
   // REQUIRES: `content` is entry.block's.
-  [[nodiscard]] std::string_view value_in(const std::string& content, const IndexEntry& entry) const;
+  [[nodiscard]] std::string_view value_in(const BlockContent& content, const IndexEntry& entry) const;
   // Of any entry.
   [[nodiscard]] std::string value(const IndexEntry& entry) const;
 
+  // The entries at the root of the index: they name index blocks, or with has_parts() parts of the top index, which
+  // name them.
+  [[nodiscard]] const TopEntries& root_entries() const { return root_entries_; }
+  [[nodiscard]] bool has_parts() const { return root_.has_parts; }
+
  private:
+  [[nodiscard]] BlockSource source() const;
+  [[nodiscard]] std::string_view filter_block(std::size_t i) const;
+
   std::string path_;
   BlockCache& cache_;
   std::uint64_t id_;
   std::unique_ptr<ReadableFile> file_;
+  std::uint64_t file_bytes_;
   Layer layer_;
-  std::vector<TopEntry> top_;
-  std::string filter_;  // empty: none
+  LayerFooter ends_;
+  BlockCache::Content root_content_;
+  LayerRoot root_;
+  TopEntries root_entries_;
+  mutable std::vector<BlockCache::Content> filter_;
   mutable std::uint64_t lookup_mark_ = 0;
 };
 
@@ -56,11 +69,17 @@ class LayerCursor {
   [[nodiscard]] const LayerFile& file() const { return *file_; }
 
  private:
-  void load(std::size_t block);
+  void load_part(std::size_t i);
+  void load_block(std::size_t i);
+  [[nodiscard]] bool load_next_block();
   void check_order(const EncodedKey& key, Lsn lsn) const;
 
   const LayerFile* file_;
+  std::size_t part_ = 0;  // of the root's entries, where they name parts
+  BlockCache::Content part_content_;
+  TopEntries entries_;  // that name index blocks
   std::size_t block_ = 0;
+  std::uint64_t block_offset_ = 0;
   BlockCache::Content content_;
   IndexBlockCursor cursor_;
 };

@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::string_view kHeaderMagic = "STRLAYER";
 constexpr std::string_view kFooterMagic = "RECALRTS";
-constexpr std::uint32_t kFormatVersion = 1;
 constexpr std::uint8_t kDelta = 1;
 constexpr std::uint8_t kImage = 2;
 
@@ -19,10 +18,10 @@ bool is_magic(Bytes bytes, std::string_view magic) {
 }
 
 void check_version(std::uint32_t version, std::string_view file) {
-  if (version == kFormatVersion) return;
+  if (version >= kLayerVersion1 && version <= kLayerVersion) return;
   throw StoreError(ErrorKind::kVersion, "file \"" + std::string(file) + "\" has layer format version " +
-                                            std::to_string(version) + ", this program reads version " +
-                                            std::to_string(kFormatVersion));
+                                            std::to_string(version) + ", this program reads versions " +
+                                            std::to_string(kLayerVersion1) + " to " + std::to_string(kLayerVersion));
 }
 
 }  // namespace
@@ -51,7 +50,7 @@ std::optional<LayerNumber> parse_layer_name(const std::string& name) {
 
 std::string encode_layer_header(const Layer& layer) {
   std::string out(kHeaderMagic);
-  put_u32(out, kFormatVersion);
+  put_u32(out, kLayerVersion);
   put_u8(out, layer.info.image ? kImage : kDelta);
   put_u8(out, static_cast<std::uint8_t>(layer.info.level));
   put_fixed(out, std::uint16_t{0});
@@ -72,7 +71,7 @@ std::string encode_layer_footer(const LayerFooter& footer, const Layer& layer, s
   put_key(out, encode_key(layer.info.last_key));
   put_u64(out, layer.info.lsns.begin);
   put_u64(out, layer.info.lsns.end);
-  put_u32(out, kFormatVersion);
+  put_u32(out, kLayerVersion);
   put_u64(out, checksum(as_bytes(std::string(header) + out)));
   out += kFooterMagic;
   return out;
@@ -83,7 +82,8 @@ LayerFooter decode_layer_ends(Bytes header, Bytes footer, std::string_view file,
   const std::uint64_t footer_begin = file_bytes - kLayerFooterBytes;
   if (!is_magic(header, kHeaderMagic)) throw_corrupt(file, 0, "this is no layer file");
   ByteReader head(header.subspan(kHeaderMagic.size()), file, kHeaderMagic.size());
-  check_version(head.u32(), file);
+  const std::uint32_t version = head.u32();
+  check_version(version, file);
   const std::uint8_t kind = head.u8();
   layer.info.level = head.u8();
   head.bytes(2);
@@ -115,31 +115,12 @@ LayerFooter decode_layer_ends(Bytes header, Bytes footer, std::string_view file,
   layer.info.last_key = decode_key(foot.key());
   layer.info.lsns.begin = foot.u64();
   layer.info.lsns.end = foot.u64();
-  check_version(foot.u32(), file);
+  result.version = foot.u32();
+  if (result.version != version) foot.fail("header and footer have two format versions");
   if (layer.info.lsns.empty() || layer.info.last_key < layer.info.first_key) foot.fail("the layer's ranges are wrong");
   layer.info.bytes = file_bytes;
   layer.info.name = layer_name(layer.number, layer.info.image, layer.info.level, layer.info.lsns);
   return result;
-}
-
-void append_top_entry(std::string& out, const TopEntry& entry) {
-  put_key(out, entry.key);
-  put_u64(out, entry.lsn);
-  put_u64(out, entry.block.offset);
-  put_u32(out, entry.block.size);
-}
-
-std::vector<TopEntry> decode_top_index(std::string_view content, std::string_view file, std::uint64_t offset) {
-  ByteReader reader(as_bytes(content), file, offset);
-  if (content.empty() || content.size() % kTopEntryBytes != 0) reader.fail("the top index has a wrong size");
-  std::vector<TopEntry> entries(content.size() / kTopEntryBytes);
-  for (TopEntry& entry : entries) {
-    entry.key = reader.key();
-    entry.lsn = reader.u64();
-    entry.block.offset = reader.u64();
-    entry.block.size = reader.u32();
-  }
-  return entries;
 }
 
 }  // namespace strata

@@ -1,11 +1,10 @@
-// Header, footer, top index and names of layer files (doc/format.md, "A layer").
+// Header, footer and names of layer files (doc/format.md, "A layer").
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "store/block.h"
 #include "store/coding.h"
@@ -15,7 +14,6 @@ namespace strata {
 
 inline constexpr std::size_t kLayerHeaderBytes = 32;
 inline constexpr std::size_t kLayerFooterBytes = 112;
-inline constexpr std::size_t kTopEntryBytes = 38;
 inline constexpr std::string_view kLayerSuffix = ".layer";
 
 // A layer as the manifest and its own file know it.
@@ -36,10 +34,20 @@ struct LayerNumber {
 
 [[nodiscard]] std::string encode_layer_header(const Layer& layer);
 
+// Format versions of layers. The last one is what is written.
+inline constexpr std::uint32_t kLayerVersion1 = 1;
+inline constexpr std::uint32_t kLayerVersion = 2;
+
 struct LayerFooter {
+  std::uint32_t version = kLayerVersion;
   BlockHandle top;
   BlockHandle filter;  // size 0: none
+  // Version 1: where values end and index blocks begin. Later: where both end.
   std::uint64_t values_end = 0;
+
+  [[nodiscard]] BlockForm block_form() const {
+    return version == kLayerVersion1 ? BlockForm::kWide : BlockForm::kCompact;
+  }
 };
 
 [[nodiscard]] std::string encode_layer_footer(const LayerFooter& footer, const Layer& layer, std::string_view header);
@@ -48,16 +56,5 @@ struct LayerFooter {
 // kVersion. `file` is for messages.
 [[nodiscard]] LayerFooter decode_layer_ends(Bytes header, Bytes footer, std::string_view file, std::uint64_t file_bytes,
                                             Layer& layer);
-
-// An index block and what it begins with.
-struct TopEntry {
-  EncodedKey key{};
-  Lsn lsn = kInvalidLsn;
-  BlockHandle block;
-};
-
-void append_top_entry(std::string& out, const TopEntry& entry);
-[[nodiscard]] std::vector<TopEntry> decode_top_index(std::string_view content, std::string_view file,
-                                                     std::uint64_t offset);
 
 }  // namespace strata

@@ -1,13 +1,15 @@
-// Writes one layer file, streaming: memory is bounded by the blocks in work and the layer's compressed index.
+// Writes one layer file, streaming: memory is bounded by the blocks in work, a sample for the dictionary, the top index
+// and 8 bytes for each key.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "store/filter.h"
+#include "store/block.h"
 #include "store/index_block.h"
 #include "store/layer_format.h"
+#include "store/top_index.h"
 
 namespace strata {
 
@@ -33,31 +35,41 @@ class LayerWriter {
   [[nodiscard]] const std::string& name() const { return layer_.info.name; }
 
  private:
-  struct IndexBlock {
-    TopEntry top;
-    EncodedBlock block;
-  };
-
+  void choose_dictionary();
+  void end_sample();
+  void place(IndexEntry entry, Bytes value);
   void close_value_block();
   void add_to_index(const IndexEntry& entry);
   void close_index_block();
+  void append_top_index(LayerFooter& footer);
+  void append_filter(LayerFooter& footer);
   void append(const EncodedBlock& block, BlockHandle& handle);
   void write_out(std::size_t threshold);
+  [[nodiscard]] std::uint64_t position() const { return buffer_offset_ + buffer_.size(); }
 
   StoreOptions options_;
   Layer layer_;
   std::string header_;
   std::unique_ptr<WritableFile> file_;
   BlockEncoder encoder_;
+  BlockEncoder plain_encoder_;       // without a dictionary
   std::string buffer_;               // what is not yet with the operating system
   std::uint64_t buffer_offset_ = 0;  // of its begin in the file
+
+  // Entries that wait for a dictionary to be made of them, and their values, one after the other.
+  bool sampling_;
+  std::vector<IndexEntry> sample_;
+  std::string sample_values_;
+  std::size_t placed_bytes_ = 0;  // since the last sample
+  std::string dictionary_;        // in use
+  LayerRoot root_;
+
   std::string values_;               // the value block in work
   std::vector<IndexEntry> pending_;  // entries that wait for its place
   std::string pending_inline_;       // their inline values, one after the other
   IndexBlockBuilder index_;
   TopEntry index_begin_;
-  std::vector<IndexBlock> index_blocks_;
-  std::uint64_t index_bytes_ = 0;
+  std::string top_;  // entries of all index blocks
   std::vector<std::uint64_t> hashes_;
 };
 

@@ -34,7 +34,7 @@ void read_values(std::vector<ValueWanted>& wanted) {
     if (content == nullptr || one.file != file || one.entry.block.offset != offset) {
       file = one.file;
       offset = one.entry.block.offset;
-      content = file->block(one.entry.block);
+      content = file->block(one.entry.block, one.entry.value_bytes);
     }
     one.version->value = file->value_in(*content, one.entry);
   }

@@ -36,13 +36,18 @@ struct Reader::Impl {
   // Readings that take several views agree on this.
   [[nodiscard]] Lsn clamp(Lsn at) const { return shared == nullptr ? at : std::min(at, shared->visible_lsn()); }
 
-  // A view at `at` or at what is visible. Calls collect(arena, at) for each open arena, pinned, and clear() before each
-  // round of them: a round counts only when no writer came anew meanwhile.
+  // A view at `at` or at what is visible. Where layers do not have all of it, calls collect(arena, at) for each open
+  // arena, pinned, and clear() before each round of them: a round counts only when no writer came anew meanwhile.
   template <class Clear, class Collect>
   View view(Lsn at, Clear&& clear, Collect&& collect) {
     if (shared == nullptr) {
       clear();
       return {.at = at, .set = current_set()};
+    }
+    // What a set of layers says is flushed, it has.
+    if (auto flushed_set = current_set(); at <= flushed_set->flushed()) {
+      clear();
+      return {.at = at, .set = std::move(flushed_set)};
     }
     for (;;) {
       const std::uint64_t epoch = shared->epoch();

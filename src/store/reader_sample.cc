@@ -16,9 +16,14 @@ struct Place {
 
 // Any entry of any index block: blocks are of about one size.
 IndexEntry random_entry(const LayerFile& file, std::minstd_rand& random) {
-  const TopEntry& top = file.top()[random() % file.top().size()];
+  TopEntry top = file.root_entries().at(random() % file.root_entries().size());
+  if (file.has_parts()) {
+    const BlockCache::Content part = file.block(top.block);
+    const TopEntries entries(part->view(), file.path(), top.block.offset);
+    top = entries.at(random() % entries.size());
+  }
   const BlockCache::Content content = file.block(top.block);
-  IndexBlockCursor cursor(*content, file.layer().info.lsns, file.path(), top.block.offset);
+  IndexBlockCursor cursor(content->view(), file.layer().info.lsns, file.path(), top.block.offset);
   std::vector<IndexEntry> entries;
   for (cursor.seek_first(); cursor.valid(); cursor.next()) {
     entries.push_back(cursor.entry());

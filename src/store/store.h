@@ -42,10 +42,19 @@ struct LayerInfo {
 
 struct StoreOptions {
   int compression_level = 3;
-  int flush_compression_level = -1;  // of L0 layers, which are merged soon
-  std::size_t value_block_bytes = 64 * 1024;
-  std::size_t index_block_bytes = 16 * 1024;
+  int flush_compression_level = -1;          // of L0 layers, which are merged soon
+  std::size_t value_block_bytes = 8 * 1024;  // of values that are not inline; a page image has a block of its own
+  std::size_t index_block_bytes = 8 * 1024;  // inline values included
+  std::size_t inline_bytes = 1024;           // a value of at most so many stands in the index; 4096 at most
+  std::size_t dictionary_bytes = 64 * 1024;  // 0: none
+  std::size_t sample_bytes = 4 << 20;        // of so much a dictionary is made, which waits in memory meanwhile ...
+  std::size_t dictionary_reach = 16 << 20;   // ... and after so much more another one, where that is better
   std::uint64_t max_layer_bytes = std::uint64_t{1} << 30;  // of a baseline's image layers
+
+  // Of L0 layers: they are written in a hurry, and soon merged.
+  [[nodiscard]] StoreOptions for_flush() const;
+  // Of a baseline: it is written once and stays.
+  [[nodiscard]] StoreOptions for_baseline() const;
 };
 
 // How a Writer gets on with a Flusher beside it. Both may be empty.

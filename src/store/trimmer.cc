@@ -246,7 +246,7 @@ ManifestEdit Trimmer::run(const TrimPlan& plan, OutputFiles& files, Reservoir<Ke
   }
   streams.push_back(std::make_unique<RunStream>(env_, directory_, rewritten, cache_));
 
-  RunWriter images(env_, directory_, shared_, files, options_.store, options_.layer_bytes,
+  RunWriter images(env_, directory_, shared_, files, options_.store.for_baseline(), options_.layer_bytes,
                    {.image = true, .level = kImageLevel, .lsns = {.begin = begin, .end = cut_ + 1}},
                    std::move(barriers));
   RunWriter::Form newer_form{.image = false, .level = 1, .lsns = {}};

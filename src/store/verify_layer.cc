@@ -12,6 +12,7 @@
 #include "store/index_block.h"
 #include "store/page_diff.h"
 #include "store/page_rebuilder.h"
+#include "store/top_index.h"
 #include "store/no_postgres.h"
 
 namespace strata {
@@ -26,19 +27,25 @@ std::uint64_t end_of(BlockHandle block) { return block.offset + block.size; }
 class LayerCheck {
  public:
   LayerCheck(Env& env, const std::string& path, const Layer& expected, const std::function<void(std::uint64_t)>& read)
-      : path_(path), expected_(expected), read_(read), file_(env.open(path)) {}
+      : path_(path), expected_(expected), read_(read), file_(env.open(path)), file_bytes_(file_->size()) {}
 
   void run() {
     check_ends();
-    const std::vector<TopEntry> top = decode_top_index(block(ends_.top), path_, ends_.top.offset);
-    if (ends_.filter.size != 0) {
-      filter_ = block(ends_.filter);
-      if (!is_filter(filter_)) fail(ends_.filter.offset, "the filter has a wrong size");
+    const BlockContent root_content = block(ends_.top);
+    root_ = decode_root(root_content.view(), ends_, path_);
+    for (const BlockHandle& handle : root_.dictionaries) {
+      (void)source().read_dictionary(handle);
+      note(handle);
     }
-    check_places(top);
-    for (const TopEntry& one : top) check_index_block(one);
+    read_filter();
+    const TopEntries entries(root_content.view().substr(root_.entries_begin), path_, ends_.top.offset);
+    if (!root_.has_parts) {
+      check_index(entries);
+    } else {
+      for (std::size_t i = 0; i < entries.size(); ++i) check_part(entries.at(i));
+    }
     check_value_block_end();
-    if (values_at_ != ends_.values_end) fail(values_at_, "bytes between the values and the index belong to nothing");
+    check_places();
     if (entries_ != layer_.info.entries) fail(ends_.top.offset, "the number of entries is not the footer's");
     if (decode_key(last_.key) != layer_.info.last_key) fail(ends_.top.offset, "the last key is not the footer's");
   }
@@ -46,14 +53,49 @@ class LayerCheck {
  private:
   [[noreturn]] void fail(std::uint64_t offset, std::string_view what) const { throw_corrupt(path_, offset, what); }
 
-  std::string block(BlockHandle handle) {
-    std::string content = read_block(*file_, path_, handle, decoder_);
+  [[nodiscard]] BlockSource source() { return {*file_, file_bytes_, path_, ends_.block_form(), decoder_}; }
+
+  void note(BlockHandle handle) {
+    blocks_.push_back(handle);
     read_(handle.size);
+  }
+
+  // Reads a block that no other one has read.
+  BlockContent block(BlockHandle handle) {
+    BlockContent content = source().read(handle, [&] { return dictionary_for(handle.offset); });
+    note(handle);
     return content;
   }
 
+  std::shared_ptr<const DecompressionDictionary> dictionary_for(std::uint64_t offset) {
+    const BlockHandle handle = root_.dictionary_before(offset);
+    if (handle.size == 0) return nullptr;
+    if (handle.offset != dictionary_at_) {
+      dictionary_ = source().read_dictionary(handle);
+      dictionary_at_ = handle.offset;
+    }
+    return dictionary_;
+  }
+
+  void read_filter() {
+    if ((root_.filter.blocks == 0) != layer_.info.image) {
+      fail(ends_.top.offset, "a delta layer has a filter, an image layer none");
+    }
+    for (std::uint32_t i = 0; i < root_.filter.blocks; ++i) {
+      const std::uint32_t bytes = ends_.filter.size / root_.filter.blocks;
+      const BlockHandle handle{.offset = ends_.filter.offset + std::uint64_t{i} * bytes, .size = bytes};
+      const BlockContent content = block(handle);
+      const std::size_t lines = content.size() / kFilterLineBytes;
+      if (ends_.version == kLayerVersion1) root_.filter.lines = static_cast<std::uint32_t>(lines);
+      if (lines == 0 || lines != root_.filter.lines || content.size() % kFilterLineBytes != 0) {
+        fail(handle.offset, "the filter has a wrong size");
+      }
+      filter_ += content.view();
+    }
+  }
+
   void check_ends() {
-    const std::uint64_t bytes = file_->size();
+    const std::uint64_t bytes = file_bytes_;
     if (bytes < kLayerHeaderBytes + kLayerFooterBytes) fail(bytes, "the file is too short for a layer");
     std::array<std::byte, kLayerHeaderBytes> header;
     std::array<std::byte, kLayerFooterBytes> footer;
@@ -70,27 +112,38 @@ class LayerCheck {
     if (here.entries == 0) fail(bytes - kLayerFooterBytes, "the layer is empty");
   }
 
-  // Every byte of the file belongs to a block, the header or the footer.
-  void check_places(const std::vector<TopEntry>& top) {
-    std::uint64_t at = ends_.values_end;
-    if (at < kLayerHeaderBytes) fail(at, "the values end before they begin");
-    for (const TopEntry& one : top) {
-      if (one.block.offset != at) fail(at, "index blocks do not follow each other");
-      at = end_of(one.block);
+  // Every byte of the file belongs to one block, the header or the footer.
+  void check_places() {
+    std::sort(blocks_.begin(), blocks_.end(),
+              [](const BlockHandle& a, const BlockHandle& b) { return a.offset < b.offset; });
+    std::uint64_t at = kLayerHeaderBytes;
+    for (const BlockHandle& one : blocks_) {
+      if (one.offset < at) fail(one.offset, "bytes belong to two blocks");
+      if (one.offset > at) fail(at, "bytes belong to no block");
+      at = end_of(one);
     }
-    if (ends_.top.offset != at) fail(at, "the top index does not follow the index");
-    at = end_of(ends_.top);
-    if (ends_.filter.size != 0) {
-      if (ends_.filter.offset != at) fail(at, "the filter does not follow the top index");
-      at = end_of(ends_.filter);
-    }
-    if ((ends_.filter.size == 0) != layer_.info.image) fail(at, "a delta layer has a filter, an image layer none");
     if (at + kLayerFooterBytes != layer_.info.bytes) fail(at, "bytes before the footer belong to nothing");
   }
 
+  void check_part(const TopEntry& part) {
+    const BlockContent content = block(part.block);
+    const TopEntries entries(content.view(), path_, part.block.offset);
+    if (entries.at(0).key != part.key || entries.at(0).lsn != part.lsn) {
+      fail(part.block.offset, "a part of the top index does not begin as its root says");
+    }
+    check_index(entries);
+  }
+
+  void check_index(const TopEntries& entries) {
+    for (std::size_t i = 0; i < entries.size(); ++i) check_index_block(entries.at(i));
+  }
+
   void check_index_block(const TopEntry& top) {
-    const std::string content = block(top.block);
-    const auto cursor_over = [&] { return IndexBlockCursor(content, layer_.info.lsns, path_, top.block.offset); };
+    if (end_of(top.block) > ends_.top.offset) fail(top.block.offset, "an index block lies behind the top index");
+    const BlockContent content = block(top.block);
+    const auto cursor_over = [&] {
+      return IndexBlockCursor(content.view(), layer_.info.lsns, path_, top.block.offset);
+    };
     IndexBlockCursor cursor = cursor_over();
     std::vector<std::pair<EncodedKey, Lsn>> searches;
     std::size_t count = 0;
@@ -138,7 +191,10 @@ class LayerCheck {
 
   void check_key(const Key& key, const EncodedKey& encoded, std::uint64_t at) const {
     if (name_of(key.kind) == nullptr) fail(at, "a key's kind is unknown");
-    if (!filter_.empty() && !filter_may_contain(filter_, hash_key(encoded))) {
+    if (filter_.empty()) return;
+    const std::uint64_t hash = hash_key(encoded);
+    const std::size_t line = filter_line(hash, root_.filter.all_lines()) * kFilterLineBytes;
+    if (!line_may_contain(std::string_view(filter_).substr(line, kFilterLineBytes), hash)) {
       fail(ends_.filter.offset, "the filter denies a key of the layer");
     }
   }
@@ -181,31 +237,30 @@ class LayerCheck {
     if (entry.type == EntryType::kImage && entry.value_bytes != kPageBytes) fail(at, "an image is no page long");
   }
 
-  // Values follow each other in the order of entries, without a gap, within blocks that do so too.
+  // Values follow each other in the order of entries, without a gap within a block, in blocks in the order of the file.
   void check_value(const IndexEntry& entry) {
     if (entry.is_inline) {
       check_content(entry, entry.inline_value);
       return;
     }
-    if (!in_block_ || entry.block.offset != block_.offset) {
+    if (!values_ || entry.block.offset != block_.offset) {
       check_value_block_end();
-      if (entry.block.offset != values_at_) fail(values_at_, "value blocks do not follow each other");
+      if (values_ && entry.block.offset < block_.offset) fail(entry.block.offset, "value blocks are out of order");
       block_ = entry.block;
-      in_block_ = true;
-      values_ = block(block_);
+      values_.emplace(block(block_));
       value_end_ = 0;
-      values_at_ = end_of(block_);
+      if (end_of(block_) > ends_.values_end) fail(block_.offset, "a value block lies behind the values");
     } else if (entry.block.size != block_.size) {
       fail(block_.offset, "a value block has two sizes");
     }
     if (entry.value_offset != value_end_) fail(block_.offset, "values in a block do not follow each other");
     value_end_ += entry.value_bytes;
-    if (value_end_ > values_.size()) fail(block_.offset, "a value is said to lie outside its block");
-    check_content(entry, as_bytes(values_).subspan(entry.value_offset, entry.value_bytes));
+    if (value_end_ > values_->size()) fail(block_.offset, "a value is said to lie outside its block");
+    check_content(entry, as_bytes(values_->view()).subspan(entry.value_offset, entry.value_bytes));
   }
 
   void check_value_block_end() const {
-    if (in_block_ && value_end_ != values_.size()) fail(block_.offset, "a value block holds what no entry names");
+    if (values_ && value_end_ != values_->size()) fail(block_.offset, "a value block holds what no entry names");
   }
 
   void check_content(const IndexEntry& entry, Bytes value) {
@@ -220,19 +275,22 @@ class LayerCheck {
   const Layer& expected_;
   const std::function<void(std::uint64_t)>& read_;
   std::unique_ptr<ReadableFile> file_;
+  std::uint64_t file_bytes_;
   BlockDecoder decoder_;
   LayerFooter ends_;
   Layer layer_;
+  LayerRoot root_;
   std::string filter_;
+  std::shared_ptr<const DecompressionDictionary> dictionary_;  // the one at dictionary_at_
+  std::uint64_t dictionary_at_ = 0;
   std::array<char, kPageBytes> page_{};  // what diffs are tried on
 
+  std::vector<BlockHandle> blocks_;  // that are accounted for
   std::uint64_t entries_ = 0;
   IndexEntry last_;
-  BlockHandle block_;  // of values_
-  bool in_block_ = false;
-  std::string values_;
-  std::size_t value_end_ = 0;                    // of the value before, in values_
-  std::uint64_t values_at_ = kLayerHeaderBytes;  // where the next value block begins
+  BlockHandle block_;                   // the last value block ...
+  std::optional<BlockContent> values_;  // ... and what it holds
+  std::size_t value_end_ = 0;           // of the value before, in values_
 };
 
 }  // namespace

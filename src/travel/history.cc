@@ -14,6 +14,7 @@
 #include "redo/redo.h"
 #include "store/lifetimes.h"
 #include "store/store.h"
+#include "travel/past_events.h"
 #include "travel/read_meter.h"
 #include "travel/resolve.h"
 
@@ -33,36 +34,8 @@ Key relation_key(KeyKind kind, const RelFileLocator& locator, ForkNumber fork, B
   return Key{kind, locator.spcOid, locator.dbOid, locator.relNumber, static_cast<std::uint8_t>(fork), block};
 }
 
-// What a database's directory was at an LSN.
-struct DatabaseState {
-  XLogRecPtr since = InvalidXLogRecPtr;  // created, copied or dropped at; nothing older belongs to it
-  bool copied = false;
-  Oid source_tablespace = InvalidOid;
-  Oid source_database = InvalidOid;
-};
-
-std::uint32_t read_u32(const std::string& value, std::size_t offset) {
-  if (value.size() < offset + sizeof(std::uint32_t)) {
-    throw StoreError(ErrorKind::kCorrupt,
-                     "a value in the store is too short: " + std::to_string(value.size()) + " bytes");
-  }
-  std::uint32_t result = 0;
-  std::memcpy(&result, value.data() + offset, sizeof(result));
-  return result;
-}
-
-DatabaseState database_state(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at) {
-  DatabaseState state;
-  const auto version = reader.newest(Key{KeyKind::kDatabase, tablespace, database, 0, 0, 0}, at);
-  if (!version) return state;
-  state.since = version->lsn;
-  if (!version->value.empty()) {
-    state.copied = true;
-    state.source_tablespace = read_u32(version->value, 0);
-    state.source_database = read_u32(version->value, sizeof(std::uint32_t));
-  }
-  return state;
-}
+// Of this process.
+PastEvents past_events;
 
 RelFileLocator in_source(const RelFileLocator& locator, const DatabaseState& state) {
   return RelFileLocator{state.source_tablespace, state.source_database, locator.relNumber};
@@ -70,7 +43,7 @@ RelFileLocator in_source(const RelFileLocator& locator, const DatabaseState& sta
 
 BlockNumber fork_blocks(Reader& reader, RelFileLocator locator, ForkNumber fork, XLogRecPtr at) {
   for (int depth = 0; depth < kMaxCopies; depth++) {
-    const DatabaseState state = database_state(reader, locator.spcOid, locator.dbOid, at);
+    const DatabaseState state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
     const auto size = reader.newest(relation_key(KeyKind::kRelationSize, locator, fork), at, state.since);
     if (size) return size->value.empty() ? InvalidBlockNumber : read_u32(size->value, 0);
     if (!state.copied) return InvalidBlockNumber;
@@ -78,22 +51,6 @@ BlockNumber fork_blocks(Reader& reader, RelFileLocator locator, ForkNumber fork,
     at = state.since;
   }
   throw_too_many_copies();
-}
-
-// Truncations and drops of a fork, newest first.
-struct Reset {
-  XLogRecPtr lsn;
-  BlockNumber surviving_blocks;
-};
-
-std::vector<Reset> fork_resets(Reader& reader, const RelFileLocator& locator, ForkNumber fork, XLogRecPtr at,
-                               XLogRecPtr since) {
-  std::vector<Reset> resets;
-  reader.history(relation_key(KeyKind::kRelationReset, locator, fork), at, since, [&](const Version& version) {
-    resets.push_back(Reset{version.lsn, read_u32(version.value, 0)});
-    return true;
-  });
-  return resets;
 }
 
 XLogRecPtr floor_of(const std::vector<Reset>& resets, BlockNumber block, XLogRecPtr since) {
@@ -130,8 +87,8 @@ Version base_from(const Key& key, const Chain& chain, XLogRecPtr lsn) {
 std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, ForkNumber fork, BlockNumber first,
                                 int count, XLogRecPtr at, int depth = 0) {
   if (depth == kMaxCopies) throw_too_many_copies();
-  const DatabaseState state = database_state(reader, locator.spcOid, locator.dbOid, at);
-  const std::vector<Reset> resets = fork_resets(reader, locator, fork, at, state.since);
+  const DatabaseState state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
+  const std::vector<Reset> resets = past_events.resets_at(reader, locator, fork, at, state.since);
 
   std::vector<Chain> chains(static_cast<std::size_t>(count));
   std::vector<Key> keys;
@@ -163,6 +120,23 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
   return chains;
 }
 
+// Runs `read`, which must be repeatable, until all of it has seen one set of layers. Trimming moves what belongs to a
+// copied database from its source to itself: an event read before that does not fit a page read after it.
+template <typename Read>
+void with_one_layer_set(Reader& reader, Read&& read) {
+  for (;;) {
+    const std::uint64_t version = pg::shared_store->layer_set_version();
+    past_events.validate(version, pg::shared_store->epoch());
+    try {
+      read(reader);
+    } catch (const StoreError&) {
+      if (pg::shared_store->layer_set_version() == version) throw;
+      continue;
+    }
+    if (pg::shared_store->layer_set_version() == version) return;
+  }
+}
+
 // Runs `read` with this process's reader, and counts it as a reading of `kind`. What ingest has seen may shrink once:
 // when its worker starts again and reads WAL anew that was not in layer files. A moment beyond that must not be
 // answered from less than all of its history, nor one that is trimmed meanwhile.
@@ -173,7 +147,7 @@ void read_history(KeyKind kind, XLogRecPtr at, Read&& read) {
     try {
       const ReadMeter meter(reader, kind);
       const std::uint64_t epoch = pg::shared_store->epoch();
-      if (pg::shared_store->visible_lsn() >= at) read(reader);
+      if (pg::shared_store->visible_lsn() >= at) with_one_layer_set(reader, read);
       if (pg::shared_store->visible_lsn() < at || pg::shared_store->epoch() != epoch) {
         throw StoreError(ErrorKind::kNotFound,
                          "the end of history is being read again after a restart of its worker; try again");
@@ -218,15 +192,12 @@ void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
 bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at) {
   bool through_wal = false;
   read_history(KeyKind::kDatabase, at, [&](Reader& reader) {
-    for (int depth = 0; depth < kMaxCopies; depth++) {
-      const DatabaseState state = database_state(reader, tablespace, database, at);
-      through_wal = state.since != InvalidXLogRecPtr && !state.copied;
-      if (!state.copied) return;
-      tablespace = state.source_tablespace;
-      database = state.source_database;
-      at = state.since;
+    DatabaseState state = past_events.database_at(reader, tablespace, database, at);
+    for (int depth = 1; state.copied; depth++) {
+      if (depth == kMaxCopies) throw_too_many_copies();
+      state = past_events.database_at(reader, state.source_tablespace, state.source_database, state.since);
     }
-    throw_too_many_copies();
+    through_wal = state.since != InvalidXLogRecPtr;
   });
   return through_wal;
 }
@@ -242,7 +213,7 @@ void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page) {
 namespace {
 
 std::optional<Version> relation_map_version(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at) {
-  const DatabaseState state = database_state(reader, tablespace, database, at);
+  const DatabaseState state = past_events.database_at(reader, tablespace, database, at);
   // A copied database's map is written at the LSN of the copy itself.
   const XLogRecPtr floor = state.since == InvalidXLogRecPtr ? InvalidXLogRecPtr : state.since - 1;
   return reader.newest(Key{KeyKind::kRelationMap, tablespace, database, 0, 0, 0}, at, floor);
@@ -277,7 +248,7 @@ namespace {
 void add_directory(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at,
                    std::map<std::pair<Oid, int>, std::uint64_t>& forks, int depth) {
   if (depth == kMaxCopies) throw_too_many_copies();
-  const DatabaseState state = database_state(reader, tablespace, database, at);
+  const DatabaseState state = past_events.database_at(reader, tablespace, database, at);
   if (state.copied)
     add_directory(reader, state.source_tablespace, state.source_database, state.since, forks, depth + 1);
   const Key first{KeyKind::kRelationSize, tablespace, database, 0, 0, 0};
@@ -309,6 +280,7 @@ std::set<std::pair<Oid, Oid>> directories(Reader& reader, Oid tablespace, Oid da
 int64 directory_bytes_at(Oid tablespace, Oid database, XLogRecPtr at) {
   std::uint64_t blocks = 0;
   read_history(KeyKind::kRelationSize, at, [&](Reader& reader) {
+    blocks = 0;
     for (const auto& [directory_tablespace, directory_database] : directories(reader, tablespace, database, at)) {
       std::map<std::pair<Oid, int>, std::uint64_t> forks;
       add_directory(reader, directory_tablespace, directory_database, at, forks, 0);

@@ -21,7 +21,15 @@ constexpr std::uint32_t kTable = 16384;
 constexpr std::uint32_t kIndex = 16390;
 constexpr Lsn kBaseline = 1000;
 
-StoreOptions options() { return {.value_block_bytes = 16 * 1024, .index_block_bytes = 512, .max_layer_bytes = 12000}; }
+StoreOptions options() {
+  return {.value_block_bytes = 8 * 1024,
+          .index_block_bytes = 512,
+          .inline_bytes = 64,
+          .dictionary_bytes = 512,
+          .sample_bytes = 20000,
+          .dictionary_reach = 20000,
+          .max_layer_bytes = 12000};
+}
 
 template <class Number>
 std::string bytes_of_number(Number number) {
@@ -50,6 +58,7 @@ class Maker {
     merging.store = options();
     merging.bounds.records = 8;
     merging.layer_bytes = 40000;
+    merging.fan_in = 4;
     Compactor compactor(posix_env(), directory_, region_.shared(), rebuilder, merging);
     for (int flush = 0; flush < 23; ++flush) {
       for (int i = 0; i < 12; ++i) put_record(writer);
@@ -119,7 +128,15 @@ class Maker {
   void change_page() {
     const std::uint32_t block = below(8);
     const Key key = below(4) == 0 ? page_of(kDatabase, kIndex, 0, block % 3) : page_of(kDatabase, kTable, 0, block);
-    switch (below(6)) {
+    switch (below(7)) {
+      case 6: {
+        // As pruning leaves it: what stands behind a tuple that goes moves up.
+        std::string value = pages_.at(key);
+        const std::uint32_t at = 8 * (1 + below(300));
+        value.replace(at + 64, 4096, value.substr(at, 4096));
+        add_image(key, value);
+        break;
+      }
       case 0:
         add_image(key, below(3) == 0 ? random_bytes(kPageBytes) : random_page());
         break;

@@ -18,7 +18,13 @@
 namespace strata::testing {
 
 inline StoreOptions small_layers(std::uint64_t max_bytes) {
-  return {.value_block_bytes = 4000, .index_block_bytes = 300, .max_layer_bytes = max_bytes};
+  return {.value_block_bytes = 4000,
+          .index_block_bytes = 300,
+          .inline_bytes = 64,
+          .dictionary_bytes = 512,
+          .sample_bytes = 8000,
+          .dictionary_reach = 10000,
+          .max_layer_bytes = max_bytes};
 }
 
 // A few records make long chains, and a few flushes several levels.

@@ -13,7 +13,13 @@ constexpr Lsn kBaseline = 100;
 constexpr Lsn kStep = 10;
 constexpr Lsn kEnd = 600;
 
-StoreOptions options() { return {.value_block_bytes = 1000, .index_block_bytes = 300, .max_layer_bytes = 3000}; }
+StoreOptions options() {
+  return {.value_block_bytes = 1000,
+          .index_block_bytes = 300,
+          .inline_bytes = 16,
+          .dictionary_bytes = 0,
+          .max_layer_bytes = 3000};
+}
 
 std::string value_of(const Key& key, Lsn lsn) {
   std::string value(300, '\0');

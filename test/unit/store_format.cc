@@ -1,9 +1,11 @@
 // The formats, apart from the store.
 #include <gtest/gtest.h>
 
+#include "store/block.h"
 #include "store/filter.h"
 #include "store/index_block.h"
 #include "store/manifest.h"
+#include "store/top_index.h"
 #include "store_testing.h"
 
 namespace strata::testing {
@@ -48,26 +50,103 @@ TEST(StoreFormat, AFilterNeverDeniesAKeyAndRarelyClaimsOne) {
   std::mt19937_64 random(1);
   std::vector<std::uint64_t> hashes(10000);
   for (auto& hash : hashes) hash = hash_key(encode_key(page(1, static_cast<std::uint32_t>(random()))));
-  const std::string filter = build_filter(hashes);
-  ASSERT_TRUE(is_filter(filter));
-  for (const auto hash : hashes) ASSERT_TRUE(filter_may_contain(filter, hash));
+  const FilterShape shape = filter_shape(hashes.size());
+  EXPECT_GT(shape.blocks, 1U);
+  const std::string filter = build_filter(hashes, shape);
+  const auto filter_may_contain = [&](std::uint64_t hash) {
+    const std::size_t line = filter_line(hash, shape.all_lines()) * kFilterLineBytes;
+    return line_may_contain(std::string_view(filter).substr(line, kFilterLineBytes), hash);
+  };
+  for (const auto hash : hashes) ASSERT_TRUE(filter_may_contain(hash));
   int claimed = 0;
   for (std::uint32_t i = 0; i < 10000; ++i) {
-    if (filter_may_contain(filter, hash_key(encode_key(page(2, i))))) ++claimed;
+    if (filter_may_contain(hash_key(encode_key(page(2, i))))) ++claimed;
   }
   EXPECT_LT(claimed, 300);
 }
 
+std::string decoded(Bytes stored, std::uint64_t offset, const DecompressionDictionary* dictionary = nullptr) {
+  static BlockDecoder decoder;
+  const StoredBlock block = parse_block(stored, BlockForm::kCompact, "f", offset);
+  return std::string(decoder.decode(block, dictionary, "f", offset).view());
+}
+
 TEST(StoreFormat, ABlockReadsBackAtItsPlaceOnly) {
   BlockEncoder encoder(1);
-  BlockDecoder decoder;
   for (const std::string& content : {std::string(), std::string("x"), std::string(100000, 'y')}) {
+    const EncodedBlock block = encoder.encode(content);
     std::string stored;
-    encoder.encode(content).append_to(stored, 1000);
-    EXPECT_EQ(decoder.decode(as_bytes(stored), "f", 1000), content);
-    EXPECT_THROW((void)decoder.decode(as_bytes(stored), "f", 1001), StoreError);
-    EXPECT_THROW((void)decoder.decode(as_bytes(stored).first(stored.size() - 1), "f", 1000), StoreError);
+    block.append_to(stored, 1000);
+    EXPECT_EQ(stored.size(), block.stored_bytes());
+    EXPECT_EQ(decoded(as_bytes(stored), 1000), content);
+    EXPECT_THROW((void)decoded(as_bytes(stored), 1001), StoreError);
+    EXPECT_THROW((void)decoded(as_bytes(stored).first(stored.size() - 1), 1000), StoreError);
   }
+}
+
+// Text that repeats itself from block to block, and hardly within one.
+std::string some_rows(std::mt19937_64& random) {
+  std::string content;
+  while (content.size() < 4000) {
+    content +=
+        "row " + std::to_string(random() % 100000) + ", a word " + std::to_string(random() % 64 * 1234567) + "; ";
+  }
+  return content;
+}
+
+TEST(StoreFormat, ABlockWithADictionaryIsSmallerAndNeedsIt) {
+  std::mt19937_64 random(1);
+  DictionarySamples samples;
+  for (int i = 0; i < 200; ++i) samples.add(some_rows(random));
+  const std::string dictionary = samples.train(16 * 1024);
+  ASSERT_FALSE(dictionary.empty());
+  EXPECT_LT(samples.compressed_bytes(dictionary), samples.compressed_bytes(""));
+  const std::string content = some_rows(random);
+
+  BlockEncoder encoder(3);
+  const std::size_t without = encoder.encode(content).stored_bytes();
+  encoder.use_dictionary(dictionary);
+  const EncodedBlock block = encoder.encode(content);
+  EXPECT_LT(block.stored_bytes(), without);
+  std::string stored;
+  block.append_to(stored, 77);
+  EXPECT_EQ(decoded(as_bytes(stored), 77, DecompressionDictionary::make(dictionary).get()), content);
+  EXPECT_THROW((void)decoded(as_bytes(stored), 77), StoreError);
+  encoder.use_dictionary("");
+  EXPECT_EQ(encoder.encode(content).stored_bytes(), without);
+}
+
+TEST(StoreFormat, FewSamplesMakeNoDictionary) {
+  DictionarySamples samples;
+  EXPECT_EQ(samples.train(1024), "");
+  samples.add("a");
+  EXPECT_EQ(samples.train(1024), "");
+}
+
+TEST(StoreFormat, TheRootOfALayerReadsBack) {
+  LayerFooter footer;
+  footer.values_end = 1000;
+  footer.filter = {.offset = 1000, .size = 2 * (7 + 128)};
+  LayerRoot root;
+  root.dictionaries = {{.offset = 32, .size = 100}, {.offset = 500, .size = 50}};
+  root.filter = {.blocks = 2, .lines = 2};
+  root.has_parts = true;
+  const std::string content = encode_root(root);
+  const LayerRoot read = decode_root(content, footer, "f");
+  EXPECT_EQ(read.entries_begin, content.size());
+  EXPECT_TRUE(read.has_parts);
+  EXPECT_EQ(read.filter.all_lines(), 4U);
+  EXPECT_EQ(read.dictionary_before(32).size, 0U);
+  EXPECT_EQ(read.dictionary_before(500).offset, 32U);
+  EXPECT_EQ(read.dictionary_before(501).offset, 500U);
+  for (std::size_t size = 0; size < content.size(); ++size) {
+    EXPECT_THROW((void)decode_root(content.substr(0, size), footer, "f"), StoreError) << size;
+  }
+  footer.values_end = 549;
+  EXPECT_THROW((void)decode_root(content, footer, "f"), StoreError);
+  footer.values_end = 550;
+  footer.filter.size = 0;
+  EXPECT_THROW((void)decode_root(content, footer, "f"), StoreError);
 }
 
 TEST(StoreFormat, AnIndexBlockFindsEachOfItsEntries) {

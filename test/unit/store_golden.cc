@@ -8,6 +8,7 @@
 
 #include "golden.h"
 #include "store/compactor.h"
+#include "store/top_index.h"
 #include "store/verify.h"
 #include "store_fault_env.h"
 #include "store_testing.h"
@@ -31,6 +32,31 @@ std::string content_of(const fs::path& path) {
   std::ostringstream content;
   content << file.rdbuf();
   return content.str();
+}
+
+bool has_moved_run(const std::string& diff) {
+  constexpr unsigned kMoved = 0x8000;
+  for (std::size_t at = 0; at + 4 <= diff.size();) {
+    std::uint16_t length = 0;
+    std::memcpy(&length, diff.data() + at + 2, sizeof length);
+    if ((length & kMoved) != 0) return true;
+    at += 4 + length;
+  }
+  return false;
+}
+
+bool has_dictionary(const std::string& directory, const std::vector<LayerInfo>& layers) {
+  return std::any_of(layers.begin(), layers.end(), [&](const LayerInfo& info) {
+    const std::string content = content_of(fs::path(directory) / info.name);
+    Layer layer;
+    const LayerFooter ends =
+        decode_layer_ends(as_bytes(content).first(kLayerHeaderBytes), as_bytes(content).last(kLayerFooterBytes),
+                          info.name, content.size(), layer);
+    BlockDecoder decoder;
+    const auto file = posix_env().open(directory + "/" + info.name);
+    const BlockContent root = BlockSource(*file, content.size(), info.name, ends.block_form(), decoder).read(ends.top);
+    return !decode_root(root.view(), ends, info.name).dictionaries.empty();
+  });
 }
 
 class Golden : public ::testing::TestWithParam<std::string> {
@@ -72,10 +98,12 @@ TEST_P(Golden, HoldsEveryKindOfKeyTypeOfEntryAndLayer) {
   Reader reader(posix_env(), directory_, nullptr);
   std::set<int> kinds;
   std::set<int> types;
+  bool moves = false;
   for (const Key& key : all_keys(reader)) {
     kinds.insert(static_cast<int>(key.kind));
     reader.history(key, kMaxLsn, kInvalidLsn, [&](const Version& version) {
       types.insert(static_cast<int>(version.type));
+      moves = moves || (version.type == EntryType::kPageDiff && has_moved_run(version.value));
       return true;
     });
   }
@@ -85,6 +113,9 @@ TEST_P(Golden, HoldsEveryKindOfKeyTypeOfEntryAndLayer) {
   for (int type = static_cast<int>(EntryType::kValue); type <= static_cast<int>(EntryType::kPageDiff); ++type) {
     EXPECT_TRUE(types.contains(type)) << type;
   }
+  // Both are younger than the first store.
+  EXPECT_EQ(moves, GetParam() != "v1");
+  EXPECT_EQ(has_dictionary(directory_, reader.layers()), GetParam() != "v1");
   std::set<std::pair<bool, int>> layers;
   for (const LayerInfo& layer : reader.layers()) layers.insert({layer.image, layer.level});
   for (const auto& one : std::set<std::pair<bool, int>>{{true, 1}, {false, 0}, {false, 1}, {false, 2}}) {

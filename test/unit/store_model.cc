@@ -148,8 +148,14 @@ class StoreModel : public ::testing::TestWithParam<unsigned> {
   FaultEnv env_;
   Region region_{std::size_t{1} << 19};
   // Small blocks, so that every boundary is met.
-  StoreOptions options_{
-      .compression_level = 1, .value_block_bytes = 2000, .index_block_bytes = 200, .max_layer_bytes = 20000};
+  StoreOptions options_{.compression_level = 1,
+                        .value_block_bytes = 2000,
+                        .index_block_bytes = 200,
+                        .inline_bytes = 32,
+                        .dictionary_bytes = 512,
+                        .sample_bytes = 5000,
+                        .dictionary_reach = 5000,
+                        .max_layer_bytes = 20000};
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<Reader> reader_;
   Model model_;

@@ -238,11 +238,14 @@ TEST(StoreVerify, AFilterThatDeniesAKeyIsFound) {
   BrokenStore store;
   const Layer layer = store.add({record(page(1, 0), 5, wal_record(40))});
   std::string content = content_of(store.env(), layer.info.name);
-  const auto filter = [](std::uint32_t relation) { return build_filter({hash_key(encode_key(page(relation, 0)))}); };
-  const std::size_t at = content.find(filter(1)) - kBlockHeadBytes;
+  const auto filter = [](std::uint32_t relation) {
+    BlockEncoder encoder(1);
+    return encoder.encode(build_filter({hash_key(encode_key(page(relation, 0)))}, filter_shape(1)), false);
+  };
+  const EncodedBlock own = filter(1);
+  const std::size_t at = content.find(own.payload) + own.payload.size() - own.stored_bytes();
   std::string other;
-  BlockEncoder encoder(1);
-  encoder.encode(filter(2), false).append_to(other, at);
+  filter(2).append_to(other, at);
   overwrite(store.env(), layer.info.name, content.replace(at, other.size(), other));
   EXPECT_TRUE(store.says("the filter denies a key")) << store.problem();
 }
