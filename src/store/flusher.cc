@@ -121,14 +121,9 @@ void Flusher::Impl::add_all(const FlushHandover::Request& request, LayerWriter& 
   while (cursor.valid()) {
     pause();
     const Memtable::Cursor begin = cursor;
-    const Key key = cursor.key();
-    std::size_t records = 0;
-    std::size_t longest = 0;
-    for (; cursor.valid() && cursor.key() == key; cursor.next()) {
-      records = cursor.base() ? 0 : records + 1;
-      longest = std::max(longest, records);
-    }
-    if (longest > bound_of(key.kind, options.bounds)) {
+    const bool is_long = cursor.longest_chain() > bound_of(cursor.key().kind, options.bounds);
+    cursor.next_key();
+    if (is_long) {
       rewrite(begin, cursor, request.lsns, layer);
     } else {
       add_versions(begin, cursor, request.lsns.end, layer);

@@ -20,11 +20,13 @@ namespace strata {
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free);
 
-// One arena: a skip list in the order of versions (key ascending, LSN descending, sequence descending), with values
-// inline. One thread of one process adds; any number read at the same time. Nothing is taken out but by reset().
+// One arena: a skip list of keys, and for each of them its versions, newest first, with values inline. Versions come in
+// the order of WAL, so a new one of a known key is found a place by a hash table, without a search.
+// One thread of one process adds; any number read at the same time. Nothing is taken out but by reset().
 class Memtable {
  private:
-  struct Node;
+  struct KeyNode;
+  struct VersionNode;
 
  public:
   // Bytes of an arena that adding a version with a value of `value_bytes` takes at most.
@@ -38,15 +40,17 @@ class Memtable {
   [[nodiscard]] std::size_t free_bytes() const;
   [[nodiscard]] std::size_t used_bytes() const;
 
-  // REQUIRES: space_for(entry.value.size()) <= free_bytes(); called by the writer only.
+  // REQUIRES: space_for(entry.value.size()) <= free_bytes(); the version is newer (LSN, then sequence) than what the
+  // arena has of its key; called by the writer only.
   void add(const Entry& entry, std::uint32_t sequence);
 
   class Cursor;
   // Adds what stands at a position of another arena. Copying all of an arena, or less, takes no more room than it does
-  // there.
+  // there. REQUIRES: as add().
   void add_copy(const Cursor& from);
 
-  // A position in the list. Valid as long as the arena is pinned (for the writer: not reset).
+  // A position in the order of versions: key ascending, LSN descending, sequence descending. Valid as long as the arena
+  // is pinned (for the writer: not reset).
   class Cursor {
    public:
     explicit Cursor(const Memtable& table) : table_(&table) {}
@@ -55,56 +59,87 @@ class Memtable {
     // The newest version of `key` with LSN <= at, or what comes behind it.
     void seek(const Key& key, Lsn at);
     void next();
+    // To the newest version of the next key.
+    void next_key();
 
-    [[nodiscard]] bool valid() const { return node_ != nullptr; }
+    [[nodiscard]] bool valid() const { return version_ != nullptr; }
     [[nodiscard]] const Key& key() const;
     [[nodiscard]] Lsn lsn() const;
     [[nodiscard]] std::uint32_t sequence() const;
-    [[nodiscard]] bool base() const;
     // Its value lies in the arena.
     [[nodiscard]] Entry entry() const;
-    friend bool operator==(const Cursor& a, const Cursor& b) { return a.node_ == b.node_; }
+    // How many versions of the key come one after the other, at most, of which none is a base. REQUIRES: nothing is
+    // added any more.
+    [[nodiscard]] std::uint32_t longest_chain() const;
+    friend bool operator==(const Cursor& a, const Cursor& b) { return a.version_ == b.version_; }
 
    private:
     friend class Memtable;
+    void enter(const KeyNode* key);
+
     const Memtable* table_;
-    const Node* node_ = nullptr;
+    const KeyNode* key_ = nullptr;
+    const VersionNode* version_ = nullptr;
   };
 
  private:
-  // An offset from the arena's begin in units of 8 bytes. 0 is the end of the list.
+  // An offset from the arena's begin in units of 8 bytes. 0 is the end of a list.
   using Link = std::uint32_t;
   static constexpr int kMaxHeight = 14;
   static constexpr std::size_t kUnit = 8;
 
-  struct Node {
-    Key key;
+  // Does not change once it is linked.
+  struct VersionNode {
+    Link older;          // the version before it
+    Link jump;           // one that is `span` versions older; 0: there is none so old
+    std::uint32_t span;  //
     std::uint32_t sequence;
     Lsn lsn;
     std::uint32_t value_bytes;
     EntryType type;
     bool base;
-    std::uint8_t height;
-    // Followed by `height` atomic links, then the value.
+    // Followed by the value.
+
+    [[nodiscard]] const std::byte* value() const { return reinterpret_cast<const std::byte*>(this + 1); }
+  };
+
+  struct KeyNode {
+    Key key;
+    std::atomic<Link> newest;  // version
+    Link next_in_bucket;       // the writer's
+    std::uint32_t records;     // versions since the last base; the writer's
+    std::uint32_t longest;     // the most that `records` ever was
+    std::uint32_t height;
+    // Followed by `height` atomic links to keys.
 
     [[nodiscard]] std::atomic<Link>* links() { return reinterpret_cast<std::atomic<Link>*>(this + 1); }
     [[nodiscard]] const std::atomic<Link>* links() const {
       return reinterpret_cast<const std::atomic<Link>*>(this + 1);
     }
-    [[nodiscard]] const std::byte* value() const { return reinterpret_cast<const std::byte*>(links() + height); }
   };
 
-  static std::size_t node_bytes(int height, std::size_t value_bytes);
-  static bool before(const Node& node, const Key& key, Lsn lsn, std::uint32_t sequence);
-  [[nodiscard]] const Node* at(Link link) const;
-  [[nodiscard]] const Node* first_not_before(const Key& key, Lsn lsn, std::uint32_t sequence) const;
+  static std::size_t key_bytes(int height);
+  static std::size_t version_bytes(std::size_t value_bytes);
+  template <class Node>
+  [[nodiscard]] const Node* at(Link link) const {
+    if (link == 0) return nullptr;
+    return reinterpret_cast<const Node*>(reinterpret_cast<const std::byte*>(this) + std::size_t{link} * kUnit);
+  }
+  [[nodiscard]] Link* buckets() { return reinterpret_cast<Link*>(this + 1); }
+  [[nodiscard]] std::size_t header_bytes() const;
+  [[nodiscard]] const KeyNode* first_not_before(const Key& key) const;
   int random_height();
+  Link add_version(const Entry& entry, std::uint32_t sequence, Link older);
+  void add_key(const Key& key, Link& bucket, Link version, bool base, int height);
+  // height 0: a random one, should the key be new.
   void add(const Entry& entry, std::uint32_t sequence, int height);
 
   std::size_t bytes_;   // of the arena, this header included
   std::size_t used_;    // the writer's
   std::uint64_t seed_;  // the writer's
+  std::size_t bucket_mask_;
   std::array<std::atomic<Link>, kMaxHeight> head_;
+  // Followed by the writer's hash table: bucket_mask_ + 1 links to keys.
 };
 
 // The shared region: header, two arenas, and what readers must agree on with the writer.

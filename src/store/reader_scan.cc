@@ -87,7 +87,7 @@ void collect_newest(const Memtable& arena, const Key& first, Lsn at, std::size_t
       *last = key;
       return;
     }
-    cursor.seek(key, kInvalidLsn);
+    cursor.next_key();
   }
 }
 

@@ -54,11 +54,15 @@ void Writer::Impl::switch_arena(Lsn above) {
   Memtable& to = shared.open_arena(other);
   first_put = kMaxLsn;
   if (last_end > above) {
+    // Versions are added oldest first.
+    std::vector<Memtable::Cursor> moved;
     Memtable::Cursor from(shared.arena(active));
     for (from.seek_first(); from.valid(); from.next()) {
-      if (from.lsn() <= above) continue;
-      to.add_copy(from);
-      first_put = std::min(first_put, from.lsn());
+      if (from.lsn() > above) moved.push_back(from);
+    }
+    for (auto one = moved.rbegin(); one != moved.rend(); ++one) {
+      to.add_copy(*one);
+      first_put = std::min(first_put, one->lsn());
     }
   }
   active = other;

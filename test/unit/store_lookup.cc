@@ -111,6 +111,7 @@ TEST_F(StoreLookup, OneLsnMayReachOverManyIndexBlocks) {
   writer_->flush();
   Reader reader(env_, "store", &big.shared());
   EXPECT_EQ(values(reader.chain(key, 10)), expected);
+  writer_.reset();
 }
 
 TEST_F(StoreLookup, NothingAboveTheVisibleLsnIsSeen) {
