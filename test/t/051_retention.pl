@@ -156,6 +156,8 @@ ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM regexp_matches(
 	'a bound that cannot be kept is told');
 no_mismatch($node, 'and history goes on');
 no_file_is_left_over($node);
+is($node->safe_psql('postgres', q{SELECT string_agg(file || ': ' || problem, '; ') FROM strata.verify() WHERE problem IS NOT NULL}), '',
+	'every file is sound');
 is($node->safe_psql('postgres', 'SELECT state, last_error FROM strata.status()'), 'running|', 'history runs, with no error');
 unlike(slurp_file($node->logfile), qr/layers could not be merged/, 'no merge has failed');
 log_is_clean($node);
