@@ -175,10 +175,15 @@ void Trimmer::trim_value(const Key& key) {
     case KeyKind::kRelationReset:
       // What it hid is gone.
       return;
-    case KeyKind::kDatabase:
-      // A copied one has all of its own now.
-      if (newest->version.entry.value_bytes == 0) add_image(key, *newest);
+    case KeyKind::kDatabase: {
+      // A copied one has all of its own now, and one that was dropped has nothing. That one came into being through WAL
+      // is still asked for; it has a map since then.
+      const IndexEntry& event = newest->version.entry;
+      Key map = key;
+      map.kind = KeyKind::kRelationMap;
+      if (event.value_bytes == 0 && reader_.newest(map, kMaxLsn, event.lsn - 1)) add_image(key, *newest);
       return;
+    }
     case KeyKind::kRelationSize: {
       const Lifetimes::DatabaseEvent event = states_->lifetimes().database_event_at(key, cut_);
       if (newest != nullptr && newest->version.entry.lsn > event.lsn) {

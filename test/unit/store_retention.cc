@@ -128,6 +128,7 @@ class Retention : public CompactedStore {
               break;
             case 1:
               out.push_back(value(database_key(database), end_, ""));
+              out.push_back(value(map_key(database), end_, "map " + std::to_string(end_)));
               sizes_[database] = {};
               break;
             default:
@@ -228,6 +229,7 @@ class Retention : public CompactedStore {
                   if (key.kind == KeyKind::kTimeMark) ++marks;
                   if (key.kind == KeyKind::kDatabase) {
                     EXPECT_TRUE(version.value.empty());
+                    EXPECT_NE(expected.any(map_key(key.database), cut_), "nothing") << key.database << " was dropped";
                   }
                   if (key.kind == KeyKind::kPage) {
                     EXPECT_NE(expected.page(key, cut_), "nothing") << key.database << '/' << key.relation;
