@@ -20,9 +20,7 @@ PGDLLEXPORT void _PG_init(void);
 
 namespace {
 
-bool is_needless(const LOCKTAG* tag) {
-  return AmRegularBackendProcess() && strata::travel::is_data_lock(tag);
-}
+bool is_needless(const LOCKTAG* tag) { return AmRegularBackendProcess() && strata::travel::is_data_lock(tag); }
 
 LockAcquireResult acquire_extended(const LOCKTAG* tag, LOCKMODE mode, bool session_lock, bool dont_wait,
                                    bool report_memory_error, LOCALLOCK** local_lock, bool log_failure) {
