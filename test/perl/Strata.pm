@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(
-  new_node wait_for_history try_sql now_in lsn_in at at_lsn at_error pgoptions
+  new_node wait_for_history wait_for_restart wait_for_connections try_sql now_in lsn_in at at_lsn at_error pgoptions
   remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
   prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over
 );
@@ -62,6 +62,28 @@ sub wait_for_history
 		select(undef, undef, undef, 0.1);
 	}
 	die "history has not begun: $error";
+}
+
+# Until then psql may end before it has read what it is sent, of which IPC::Run dies.
+sub wait_for_connections
+{
+	my ($node) = @_;
+	my @probe = ('pg_isready', '-q', '-d', $node->connstr('postgres'));
+	for my $attempt (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if system(@probe) == 0;
+		select(undef, undef, undef, 0.05);
+	}
+	die 'the server takes no connections';
+}
+
+# A process of the server was killed, with its log as long as `offset`: the postmaster ends the others and begins anew.
+sub wait_for_restart
+{
+	my ($node, $offset) = @_;
+	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
+	wait_for_connections($node);
+	return;
 }
 
 # Runs statements in one session, going on after errors. Returns what they print, and the errors, warnings and notices

@@ -332,8 +332,7 @@ sub _recover
 	}
 	elsif ($end eq 'process')
 	{
-		$node->wait_for_log(qr/all server processes terminated; reinitializing/, $self->{log});
-		$self->_wait_for_connections;
+		wait_for_restart($node, $self->{log});
 	}
 	return $where;
 }
@@ -375,7 +374,7 @@ sub _kill_at_random
 	}
 	$self->_finish_clients;
 	$self->_start if !defined $node->{_pid};
-	$self->_wait_for_connections;
+	wait_for_connections($node);
 	return;
 }
 
@@ -404,14 +403,6 @@ sub _start
 		return $node->start(fail_ok => 1) || defined $self->_ended_at;
 	};
 	_poll($try) or die 'the server does not start';
-	return;
-}
-
-sub _wait_for_connections
-{
-	my ($self) = @_;
-	my @probe = ('pg_isready', '-q', '-d', $self->{node}->connstr('postgres'));
-	_poll(sub { system(@probe) == 0 }) or die 'the server takes no connections';
 	return;
 }
 

@@ -65,7 +65,9 @@ for my $round (1, 2)
 {
 	my $pid = ingest_pid();
 	like($pid, qr/^\d+$/, 'there is one ingest worker');
+	my $log = -s $node->logfile;
 	kill 'KILL', $pid;
+	wait_for_restart($node, $log);
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type ~ 'strata.*ingest' AND pid <> $pid")
 	  or die 'the server did not come back';
 	every_moment_is_right("after kill -9 of the ingest worker every moment before it is right ($round)");
