@@ -37,7 +37,8 @@ struct Compactor::Impl {
   }
 
   MergeResult run(const MergePlan& plan, const ManifestState& state);
-  TrimResult run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon);
+  TrimResult run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon,
+                 const OldMultixacts& old_multixacts);
   void hand_over(const ManifestEdit& edit, OutputFiles& files);
   template <class Look>
   void look_at_outcome(const ManifestState& state, const ManifestEdit& edit, Look&& look);
@@ -172,12 +173,14 @@ void Compactor::Impl::hand_over(const ManifestEdit& edit, OutputFiles& files) {
   env.reached(edit.horizon ? "trim-requested" : "merge-requested");
 }
 
-TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon) {
+TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon,
+                                const OldMultixacts& old_multixacts) {
   env.reached("trim-planned");
   shared.set_merge_floor(shared.next_layer_number());
   OutputFiles files(env, directory);
   Reservoir<Key> samples(options.samples, random);
-  ManifestEdit edit = Trimmer(env, directory, shared, reader, rebuilder, cache, options).run(plan, files, samples);
+  ManifestEdit edit =
+      Trimmer(env, directory, shared, reader, rebuilder, cache, options).run(plan, old_multixacts, files, samples);
   edit.horizon = horizon;
 
   TrimResult result{.cut = plan.cut,
@@ -188,7 +191,7 @@ TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state
   for (const std::uint64_t number : edit.removed) result.input_bytes += state.layers.at(number).info.bytes;
   for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
   look_at_outcome(state, edit, [&](LayerSet& outputs) {
-    check_trim(reader, outputs, rebuilder, plan.cut, state.flushed, samples.kept(), options.pause);
+    check_trim(reader, outputs, rebuilder, plan.cut, state.flushed, old_multixacts, samples.kept(), options.pause);
   });
   hand_over(edit, files);
   return result;
@@ -233,7 +236,8 @@ std::optional<MergeResult> Compactor::merge() {
   return impl.attempt([&] { return impl.run(*plan, state); }, [&] { impl.broken.push_back(plan->lsns); });
 }
 
-std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon) {
+std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon,
+                                          std::optional<std::uint32_t> oldest_multixact) {
   Impl& impl = *impl_;
   if (waits_for_writer()) return std::nullopt;
   impl.answer();
@@ -243,7 +247,9 @@ std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon) {
   }
   const std::optional<TrimPlan> plan = plan_trim(state, cut);
   if (!plan || impl.trim_broken) return std::nullopt;
-  return impl.attempt([&] { return impl.run(*plan, state, horizon); }, [&] { impl.trim_broken = true; });
+  const OldMultixacts old_multixacts(oldest_multixact);
+  return impl.attempt([&] { return impl.run(*plan, state, horizon, old_multixacts); },
+                      [&] { impl.trim_broken = true; });
 }
 
 }  // namespace strata

@@ -55,8 +55,10 @@ class Compactor {
 
   // Turns what is at or below `cut`, or somewhat less, into images, and hands that over together with the horizon:
   // nothing when there is nothing to do, or when the last merge has not been answered. Nobody may ask for anything
-  // below `cut` any more. REQUIRES: cut <= horizon.lsn, and cut <= the Writer's flushed_lsn(). Throws like merge().
-  [[nodiscard]] std::optional<TrimResult> trim(Lsn cut, const Horizon& horizon);
+  // below `cut` any more, nor for multixacts before `oldest_multixact` as they are at `cut`. REQUIRES: cut <=
+  // horizon.lsn, and cut <= the Writer's flushed_lsn(). Throws like merge().
+  [[nodiscard]] std::optional<TrimResult> trim(Lsn cut, const Horizon& horizon,
+                                               std::optional<std::uint32_t> oldest_multixact = std::nullopt);
 
   // The Writer has to answer before anything else is merged.
   [[nodiscard]] bool waits_for_writer() const;

@@ -25,8 +25,14 @@ bool same_version(const Version& a, const Version& b) {
 
 class TrimCheck {
  public:
-  TrimCheck(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn at)
-      : before_(before), after_(after), states_(before, rebuilder, at), cut_(cut), at_(at) {}
+  TrimCheck(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn at,
+            const OldMultixacts& old_multixacts)
+      : before_(before),
+        after_(after),
+        states_(before, rebuilder, at),
+        cut_(cut),
+        at_(at),
+        old_multixacts_(old_multixacts) {}
 
   [[nodiscard]] bool same(const Key& key) {
     switch (key.kind) {
@@ -36,6 +42,7 @@ class TrimCheck {
       case KeyKind::kRelationSize:
         return same_size(key);
       case KeyKind::kMultiXact:
+        return same_multixact(key);
       case KeyKind::kCheckpoint:
       case KeyKind::kNextXid:
       case KeyKind::kTablespace:
@@ -74,6 +81,12 @@ class TrimCheck {
     return same_value(before, chain);
   }
 
+  bool same_multixact(const Key& key) {
+    std::optional<Version> before = before_.newest(key, at_);
+    if (before && before->lsn <= cut_ && old_multixacts_.contains(key)) before.reset();
+    return same_value(before, after_.chain(key, at_, kInvalidLsn));
+  }
+
   static bool same_value(const std::optional<Version>& before, const Chain& after) {
     if (!before || after.empty()) return !before && after.empty();
     return before->lsn == after.back().lsn && before->value == after.back().value;
@@ -84,6 +97,7 @@ class TrimCheck {
   PageStates states_;
   Lsn cut_;
   Lsn at_;
+  const OldMultixacts& old_multixacts_;
 };
 
 }  // namespace
@@ -107,9 +121,9 @@ void check_merge(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn 
 }
 
 void check_trim(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn flushed,
-                const std::vector<Key>& keys, const std::function<void()>& pause) {
+                const OldMultixacts& old_multixacts, const std::vector<Key>& keys, const std::function<void()>& pause) {
   for (const Lsn at : {cut, flushed}) {
-    TrimCheck check(before, after, rebuilder, cut, at);
+    TrimCheck check(before, after, rebuilder, cut, at, old_multixacts);
     for (const Key& key : keys) {
       pause();
       if (!check.same(key)) throw_changed("trimming", key);

@@ -7,6 +7,7 @@
 #include "store/layer_set.h"
 #include "store/page_rebuilder.h"
 #include "store/store.h"
+#include "store/trim_plan.h"
 
 namespace strata {
 
@@ -23,6 +24,6 @@ void check_merge(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn 
 
 // Rebuilds the keys at `cut` and at `flushed` as `before` and `after` have them. Throws kCorrupt where they differ.
 void check_trim(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn flushed,
-                const std::vector<Key>& keys, const std::function<void()>& pause);
+                const OldMultixacts& old_multixacts, const std::vector<Key>& keys, const std::function<void()>& pause);
 
 }  // namespace strata

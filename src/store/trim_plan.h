@@ -3,12 +3,43 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <vector>
 
 #include "store/manifest.h"
 
 namespace strata {
+
+// Multixacts that precede `oldest` in their circle of 2^32 numbers, so that nobody asks for their members any more.
+class OldMultixacts {
+ public:
+  // Nothing: all of them may still be asked for.
+  explicit OldMultixacts(std::optional<std::uint32_t> oldest) : oldest_(oldest) {}
+
+  [[nodiscard]] bool contains(const Key& key) const {
+    return key.kind == KeyKind::kMultiXact && oldest_ && key.block - *oldest_ >= kHalf;
+  }
+  // Calls visit(first, last) for ranges of keys that hold them all, and no other.
+  template <class Visit>
+  void visit_ranges(Visit&& visit) const {
+    if (!oldest_) return;
+    const std::uint32_t first = *oldest_ - kHalf;
+    const std::uint32_t last = *oldest_ - 1;
+    if (first <= last) {
+      visit(key_of(first), key_of(last));
+    } else {
+      visit(key_of(0), key_of(last));
+      visit(key_of(first), key_of(std::numeric_limits<std::uint32_t>::max()));
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t kHalf = std::uint32_t{1} << 31;
+  static Key key_of(std::uint32_t multixact) { return {.kind = KeyKind::kMultiXact, .block = multixact}; }
+
+  std::optional<std::uint32_t> oldest_;
+};
 
 // Images, and the runs of deltas above them that hold anything at or below the cut.
 struct TrimPlan {

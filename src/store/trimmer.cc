@@ -99,6 +99,7 @@ std::vector<bool> Trimmer::find_touched(const TrimPlan& plan) {
       touched.mark(key, key);
     }
   }
+  old_multixacts_->visit_ranges([&](const Key& first, const Key& last) { touched.mark(first, last); });
   std::vector<bool> result = touched.take();
   for (std::size_t i = 0; i < plan.images.size(); ++i) {
     if (plan.images[i].info.bytes < options_.layer_bytes / kSmallPart) result[i] = true;
@@ -198,6 +199,9 @@ void Trimmer::trim_value(const Key& key) {
       // A copied database's map is written at the LSN of the copy itself.
       if (newest->version.entry.lsn >= states_->lifetimes().database_event_at(key, cut_).lsn) add_image(key, *newest);
       return;
+    case KeyKind::kMultiXact:
+      if (!old_multixacts_->contains(key)) add_image(key, *newest);
+      return;
     case KeyKind::kTimeMark:
       // The newest one says what the last commit before the horizon was. Marks ascend in time and LSN together.
       time_mark_.emplace(key, *newest);
@@ -221,8 +225,10 @@ void Trimmer::trim_key(const Key& key) {
   versions_.clear();
 }
 
-ManifestEdit Trimmer::run(const TrimPlan& plan, OutputFiles& files, Reservoir<Key>& samples) {
+ManifestEdit Trimmer::run(const TrimPlan& plan, const OldMultixacts& old_multixacts, OutputFiles& files,
+                          Reservoir<Key>& samples) {
   cut_ = plan.cut;
+  old_multixacts_ = &old_multixacts;
   states_.emplace(reader_, rebuilder_, cut_);
   copied_.emplace(reader_, cut_);
 

@@ -28,8 +28,9 @@ class Trimmer {
           BlockCache& cache, const CompactorOptions& options);
 
   // Writes what takes the place of the plan's layers, durably. Images that nothing has changed stay.
-  // Every key is offered to `samples`.
-  [[nodiscard]] ManifestEdit run(const TrimPlan& plan, OutputFiles& files, Reservoir<Key>& samples);
+  // Every key is offered to `samples`. `old_multixacts` is borrowed for the call.
+  [[nodiscard]] ManifestEdit run(const TrimPlan& plan, const OldMultixacts& old_multixacts, OutputFiles& files,
+                                 Reservoir<Key>& samples);
 
  private:
   // A version at or below the cut; its value is read when it is needed.
@@ -57,6 +58,7 @@ class Trimmer {
   const CompactorOptions& options_;
 
   Lsn cut_ = kInvalidLsn;
+  const OldMultixacts* old_multixacts_ = nullptr;
   std::optional<PageStates> states_;
   std::optional<CopiedKeys> copied_;
   RunWriter* images_ = nullptr;

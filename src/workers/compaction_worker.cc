@@ -104,7 +104,7 @@ bool trim() {
   const std::optional<TrimOrder> order = next_trim();
   if (!order) return false;
   pg::report_compaction(pg::CompactionState::kMerging);
-  const std::optional<TrimResult> trim = compactor->trim(order->cut, order->horizon);
+  const std::optional<TrimResult> trim = compactor->trim(order->cut, order->horizon, order->oldest_multixact);
   if (!trim) return false;
   ereport(LOG,
           (errmsg("strata: history before %X/%X is gone: %zu layers of %llu bytes became %zu of %llu bytes in %ld ms",

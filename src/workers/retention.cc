@@ -3,6 +3,8 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/multixact.h"
+#include "catalog/pg_control.h"
 #include "fmgr.h"
 #include "nodes/miscnodes.h"
 #include "utils/builtins.h"
@@ -12,7 +14,9 @@ extern "C" {
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
+#include "ingest/keys.h"
 #include "pg/guard.h"
 #include "pg/shared_state.h"
 #include "store/time_marks.h"
@@ -127,6 +131,16 @@ std::optional<TimeMark> wanted_by_time(Reader& reader, const History& history, T
   return mark;
 }
 
+// VACUUM has removed all before it from pages, and written that to WAL, before a checkpoint could name it.
+std::optional<MultiXactId> oldest_multixact_at(Reader& reader, Lsn lsn) {
+  const std::optional<Version> version = reader.newest(ingest::kCheckpointKey, lsn);
+  CheckPoint checkpoint;
+  if (!version || version->value.size() != sizeof(checkpoint)) return std::nullopt;
+  std::memcpy(&checkpoint, version->value.data(), sizeof(checkpoint));
+  if (!MultiXactIdIsValid(checkpoint.oldestMulti)) return std::nullopt;
+  return checkpoint.oldestMulti;
+}
+
 bool time_to_look(TimestampTz now) {
   static TimestampTz next_look = 0;
   static unsigned reloads = 0;
@@ -167,7 +181,7 @@ std::optional<TrimOrder> next_trim() {
     pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, cut);
     pg_memory_barrier();
   }
-  return TrimOrder{.cut = cut, .horizon = horizon};
+  return TrimOrder{.cut = cut, .horizon = horizon, .oldest_multixact = oldest_multixact_at(*reader, cut)};
 }
 
 void define_retention_settings() {

@@ -1,6 +1,7 @@
 // How long and how large history may be, and what has to go therefore.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "store/store.h"
@@ -17,6 +18,7 @@ void define_retention_settings();
 struct TrimOrder {
   Lsn cut;
   Horizon horizon;
+  std::optional<std::uint32_t> oldest_multixact;  // that any page refers to at the cut or later
 };
 
 // Looks whether enough history is beyond the bounds. Cheap, may be called often; called by one process only.

@@ -99,6 +99,38 @@ $node->restart;
 wait_for_history($node);
 still_holds_at_lsn('frozen since, after a restart');
 
+# Beyond the horizon only those stay that a page may still name.
+sub known_multixacts
+{
+	my ($out, $error) = run_command([ 'pg_strata', 'dump', '--kind', 'multixact', '--values', 'none', $node->data_dir ]);
+	die "pg_strata dump: $error" if $error ne '';
+	my %known = map { $_ => 1 } $out =~ /^  multixact (\d+) /mg;
+	return join(' ', sort { $a <=> $b } keys %known);
+}
+
+@sessions = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 3;
+$node->safe_psql('postgres', 'CHECKPOINT');
+lock_rows('after freezing');
+my $frozen = reached_lsn($node);
+$node->safe_psql('postgres', 'SELECT pg_current_xact_id()');
+$node->safe_psql('postgres', q{ALTER SYSTEM SET strata.retention_time = '1s'; SELECT pg_reload_conf()});
+ok($node->poll_query_until('postgres', "SELECT lsn >= '$frozen' FROM strata.horizon()"), 'the horizon passes all of that');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET strata.retention_time; SELECT pg_reload_conf()');
+my $needed = $node->safe_psql('postgres', q{SELECT string_agg(m::text, ' ' ORDER BY m) FROM strata.multixact_range(), generate_series(oldest::text::int, next::text::int - 1) m});
+like($needed, qr/^\d+ \d+/, 'some multixacts are younger than what was frozen');
+my $known = '';
+for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	$known = known_multixacts();
+	last if $known eq $needed;
+	select(undef, undef, undef, 0.1);
+}
+is($known, $needed, 'and only they are known any more');
+@moments = ();
+remember_lsn('at the horizon');
+still_holds_at_lsn('whose multixacts were kept');
+$_->quit for @sessions;
+
 no_mismatch($node);
 # VACUUM says that the ages of databases lay in the future.
 log_is_clean($node, 'overwrote invalid relminmxid|found bogus');

@@ -5,6 +5,7 @@
 
 #include "compacted_store.h"
 #include "eyes.h"
+#include "store/trim_plan.h"
 
 namespace strata::testing {
 namespace {
@@ -179,8 +180,11 @@ class Retention : public CompactedStore {
   }
 
   std::optional<TrimResult> trim(Lsn cut, Lsn horizon) {
-    auto result = compactor_->trim(cut, {.lsn = horizon, .time = 0});
+    const std::uint32_t oldest_multi =
+        oldest_multi_ + static_cast<std::uint32_t>(below(next_multi_ - oldest_multi_ + 1));
+    auto result = compactor_->trim(cut, {.lsn = horizon, .time = 0}, oldest_multi);
     if (result) {
+      oldest_multi_ = oldest_multi;
       horizon_ = std::max(horizon_, horizon);
       cut_ = result->cut;
       horizon_time_ = last_time_at(horizon_);
@@ -203,6 +207,9 @@ class Retention : public CompactedStore {
         case KeyKind::kRelationReset:
         case KeyKind::kDatabase:
           break;
+        case KeyKind::kMultiXact:
+          if (OldMultixacts(oldest_multi_).contains(key)) break;
+          [[fallthrough]];
         default:
           ASSERT_TRUE(eyes.any(key, at) == expected.any(key, at))
               << "kind " << static_cast<int>(key.kind) << ' ' << key.database << '/' << key.relation << '/' << key.block
@@ -227,6 +234,7 @@ class Retention : public CompactedStore {
                   EXPECT_TRUE(version.base);
                   EXPECT_NE(static_cast<int>(key.kind), static_cast<int>(KeyKind::kRelationReset));
                   if (key.kind == KeyKind::kTimeMark) ++marks;
+                  EXPECT_FALSE(OldMultixacts(oldest_multi_).contains(key)) << key.block;
                   if (key.kind == KeyKind::kDatabase) {
                     EXPECT_TRUE(version.value.empty());
                     EXPECT_NE(expected.any(map_key(key.database), cut_), "nothing") << key.database << " was dropped";
@@ -253,7 +261,8 @@ class Retention : public CompactedStore {
   std::unique_ptr<Writer> whole_;
   std::map<std::uint32_t, std::map<std::uint32_t, std::uint32_t>> sizes_;  // database -> relation -> blocks
   std::set<Key> keys_;
-  std::uint32_t next_multi_ = 1;
+  std::uint32_t next_multi_ = ~std::uint32_t{0} - 7;  // begins anew soon
+  std::uint32_t oldest_multi_ = next_multi_;
   std::uint32_t time_ = 1;
   std::uint32_t horizon_time_ = 0;
   Lsn horizon_ = kInvalidLsn;
@@ -379,6 +388,48 @@ TEST(TrimPlan, RewritesOnlyWhatHasChanged) {
     EXPECT_EQ(reader.chain(page(1, block), 200).front().lsn, block == 11 ? 200U : kRedo);
   }
   EXPECT_FALSE(compactor.trim(200, {.lsn = 200, .time = 1}));
+}
+
+TEST(Trim, ForgetsMultixactsBeforeTheOldestAlsoBehindTheirWraparound) {
+  constexpr std::uint32_t kLast = ~std::uint32_t{0};
+  const auto multixact = [](std::uint32_t number, Lsn lsn) {
+    return value({.kind = KeyKind::kMultiXact, .block = number}, lsn, "members of " + std::to_string(number));
+  };
+  struct Case {
+    std::uint32_t oldest;
+    std::set<std::uint32_t> kept;
+  };
+  const std::vector<std::uint32_t> numbers{1, 2, 100, 2000000000, 2200000000, kLast - 1, kLast};
+  for (const Case& one :
+       {Case{.oldest = 1, .kept = {1, 2, 100, 2000000000}}, Case{.oldest = 2, .kept = {2, 100, 2000000000}},
+        Case{.oldest = kLast, .kept = {kLast, 1, 2, 100, 2000000000}}, Case{.oldest = 2100000000, .kept = {2200000000}},
+        Case{.oldest = 2200000000, .kept = {2200000000, kLast - 1, kLast, 1, 2, 100}}}) {
+    FaultEnv env;
+    Region region(std::size_t{1} << 18);
+    Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
+    Writer writer(env, "store", region.shared(), small());
+    writer.begin_baseline(kRedo);
+    for (const std::uint32_t number : numbers) writer.add_baseline(multixact(number, kRedo).entry());
+    writer.finish_baseline({.lsn = kRedo, .time = 0});
+    put(writer, {record(page(1, 1), 200, "abc"), multixact(50, 200)}, 200);
+    put(writer, {multixact(numbers[0], 300)}, 300);
+    writer.publish(300);
+    writer.flush();
+
+    ToyRebuilder rebuilder;
+    CompactorOptions options = small_compactor(small(), 20000);
+    options.samples = 100;  // all
+    Compactor compactor(env, "store", region.shared(), rebuilder, options);
+    ASSERT_TRUE(compactor.trim(250, {.lsn = 250, .time = 1}, one.oldest));
+    ASSERT_TRUE(writer.serve_compactor());
+    Reader reader(env, "store", &region.shared());
+    for (const std::uint32_t number : numbers) {
+      EXPECT_EQ(reader.newest(multixact(number, 0).key, 250).has_value(), one.kept.contains(number))
+          << number << ", oldest " << one.oldest;
+    }
+    // Its number has been taken again since.
+    EXPECT_EQ(reader.newest(multixact(numbers[0], 0).key, 300)->lsn, 300U);
+  }
 }
 
 TEST(DestroyStore, LeavesNoFileAndMakesRoomForAnother) {
