@@ -6,6 +6,7 @@ extern "C" {
 
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
+#include "pg/wal_end.h"
 #include "travel/session.h"
 
 namespace strata::sql {
@@ -37,12 +38,9 @@ void require_present(const char* action) {
 XLogRecPtr wal_end() { return GetXLogInsertEndRecPtr(); }
 
 XLogRecPtr require_inserted(XLogRecPtr lsn) {
-  const XLogRecPtr end = wal_end();
-  if (lsn <= end) return lsn;
-  // At a page boundary pg_current_wal_insert_lsn() says where the next record will begin, after the page's header.
-  if (lsn <= GetXLogInsertRecPtr()) return end;
+  if (const std::optional<XLogRecPtr> inserted = pg::inserted_lsn(lsn)) return *inserted;
   ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("LSN %X/%X is in the future", LSN_FORMAT_ARGS(lsn)),
-                  errdetail("The write-ahead log ends at %X/%X.", LSN_FORMAT_ARGS(end))));
+                  errdetail("The write-ahead log ends at %X/%X.", LSN_FORMAT_ARGS(wal_end()))));
   pg_unreachable();
 }
 

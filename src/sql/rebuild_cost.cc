@@ -69,12 +69,11 @@ extern "C" {
 PG_FUNCTION_INFO_V1(strata_rebuild_cost);
 Datum strata_rebuild_cost(PG_FUNCTION_ARGS) {
   const int64 block = PG_GETARG_INT64(1);
-  const XLogRecPtr at = PG_GETARG_LSN(2);
   require_horizon();
   require_present("measure");
 
   // Raises an ERROR where history does not reach.
-  travel::resolve_lsn(at);
+  const XLogRecPtr at = travel::resolve_lsn(PG_GETARG_LSN(2));
   Relation rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
   const RelFileLocator locator = rel->rd_locator;
   const BlockNumber blocks = travel::nblocks_at(locator, MAIN_FORKNUM, at);

@@ -8,6 +8,7 @@
 #include "pg/guard.h"
 #include "pg/shared_state.h"
 #include "pg/wait_events.h"
+#include "pg/wal_end.h"
 #include "store/store.h"
 #include "store/time_marks.h"
 #include "travel/read_meter.h"
@@ -132,11 +133,12 @@ XLogRecPtr resolve_time(TimestampTz time) {
 
 XLogRecPtr resolve_lsn(XLogRecPtr lsn) {
   const Horizon horizon = require_history();
+  const std::optional<XLogRecPtr> inserted = pg::inserted_lsn(lsn);
   const XLogRecPtr newest = GetXLogInsertEndRecPtr();
-  if (lsn > newest) raise_out_of_range(lsn, "no WAL has been written there yet", horizon, newest);
-  if (lsn < horizon.lsn) raise_out_of_range(lsn, "history does not reach back that far", horizon, newest);
-  pg::wait_for_visible(lsn);
-  return lsn;
+  if (!inserted) raise_out_of_range(lsn, "no WAL has been written there yet", horizon, newest);
+  if (*inserted < horizon.lsn) raise_out_of_range(lsn, "history does not reach back that far", horizon, newest);
+  pg::wait_for_visible(*inserted);
+  return *inserted;
 }
 
 void claim_moment(XLogRecPtr lsn) {

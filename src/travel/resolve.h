@@ -15,7 +15,8 @@ namespace strata::travel {
 // (ERRCODE_INVALID_PARAMETER_VALUE) for a time in the future or before the horizon, with the reachable range.
 XLogRecPtr resolve_time(TimestampTz time);
 
-// Checks that `lsn` can be travelled to, and waits until ingest has reached it. Returns it.
+// Checks that `lsn` can be travelled to, and waits until ingest has reached it. Returns it, or the end of WAL where
+// that is all that lies before it.
 XLogRecPtr resolve_lsn(XLogRecPtr lsn);
 
 // Announces that this process goes to `lsn`, which resolve_*() has returned. Raises an ERROR
