@@ -16,7 +16,7 @@ sub load
 {
 	my ($name) = @_;
 	$node->safe_psql('postgres', <<"SQL");
-CREATE TABLE $name AS SELECT i AS id, md5(i::text) AS t FROM generate_series(1, 50000) i;
+CREATE TABLE $name AS SELECT i AS id, md5(i::text) AS t FROM generate_series(1, 80000) i;
 UPDATE $name SET t = t || 'x' WHERE id % 3 = 0;
 UPDATE $name SET t = t || 'y' WHERE id % 3 = 1;
 SELECT strata.wait_for(pg_current_wal_flush_lsn());
@@ -28,7 +28,8 @@ load('one');
 load('two');
 ok($node->poll_query_until('postgres', 'SELECT lag_bytes = 0 AND lag_seconds = 0 FROM strata.status()'), 'an idle server has no lag');
 ok($node->poll_query_until('postgres', 'SELECT flush_bytes > 0 AND wal_bytes > 10000000 FROM strata.status()'), 'flushed bytes and WAL are counted');
-is(state_of($node, 'flush_bytes = (SELECT sum(bytes) FROM strata.layers() WHERE NOT image)'), 't', 'as many bytes as the layers have');
+ok($node->poll_query_until('postgres', 'SELECT flush_bytes = (SELECT sum(bytes) FROM strata.layers() WHERE NOT image) FROM strata.status()'),
+	'as many bytes as the layers have');
 is(state_of($node, 'merge_bytes'), 0, 'and none of compaction, which is off');
 is(state_of($node, 'abs(write_amplification - flush_bytes::float8 / wal_bytes) < 1e-9'), 't', 'their ratio is the write amplification');
 is(state_of($node, 'chain_p50 > 0 AND chain_p50 <= chain_p90 AND chain_p90 <= chain_p99 AND chain_p99 <= chain_max'), 't',
@@ -82,6 +83,7 @@ sub waits_for
 }
 ok(waits_for(q{backend_type = 'strata ingest'}, 'StrataIngestWal'), 'ingest waits for WAL');
 $node->safe_psql('postgres', q{ALTER SYSTEM SET strata.compaction = off; SELECT pg_reload_conf()});
+ok(waits_for(q{backend_type = 'strata flush'}, 'StrataFlushIdle'), 'the flush worker has nothing to do');
 ok(waits_for(q{backend_type = 'strata compaction'}, 'StrataCompactionIdle'), 'compaction is idle');
 my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'});
 kill 'STOP', $pid;
