@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(
-  new_node wait_for_history wait_for_restart wait_for_connections try_sql now_in lsn_in at at_lsn at_error pgoptions
+  new_node wait_for_history kill_and_wait wait_for_restart wait_for_connections try_sql now_in lsn_in at at_lsn at_error pgoptions
   remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
   prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over
 );
@@ -99,6 +99,16 @@ sub try_sql
 		on_error_stop => $option{stop} // 0,
 		extra_params => \@parameters);
 	return ($out, $error);
+}
+
+# Kills a process of the server, and waits until the postmaster has ended the others and takes connections again.
+sub kill_and_wait
+{
+	my ($node, $pid) = @_;
+	my $log = -s $node->logfile;
+	kill 'KILL', $pid;
+	wait_for_restart($node, $log);
+	return;
 }
 
 # A moment between what is committed already and what comes next.

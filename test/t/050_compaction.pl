@@ -87,9 +87,7 @@ for my $kill (1 .. 4)
 	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_ls_dir('pg_strata') f WHERE f ~ 'delta[1-9].*layer' AND f NOT IN (SELECT name FROM strata.layers())")
 	  if $kill % 2;
 	my $pid = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata compaction'");
-	my $log = -s $node->logfile;
-	kill 'KILL', $pid;
-	wait_for_restart($node, $log);
+	kill_and_wait($node, $pid);
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'strata compaction' AND pid <> $pid")
 	  or die 'the server did not come back';
 	wait_for_history($node);

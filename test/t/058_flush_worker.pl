@@ -123,7 +123,7 @@ every_moment_is_right('and when the worker goes on, every moment is right');
 kill 'STOP', $stopped;
 load() for 1 .. 4;
 remember_moment();
-kill 'KILL', $stopped;
+kill_and_wait($node, $stopped);
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'strata flush' AND pid <> $stopped")
   or die 'the server did not come back';
 wait_for_history($node);
