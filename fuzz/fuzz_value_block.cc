@@ -10,9 +10,16 @@ using namespace strata;
 constexpr std::uint64_t kOffset = 64;
 constexpr std::size_t kWideHead = 5;
 
+std::shared_ptr<const DecompressionDictionary> some_dictionary() {
+  constexpr std::string_view kWords = "some words that a block may repeat";
+  BlockContent content(kWords.size());
+  std::memcpy(content.data(), kWords.data(), kWords.size());
+  return DecompressionDictionary::make(content.take(), kWords.size());
+}
+
 void decode(const std::string& stored, BlockForm form) {
   static BlockDecoder decoder;
-  static const auto dictionary = DecompressionDictionary::make("some words that a block may repeat");
+  static const auto dictionary = some_dictionary();
   const StoredBlock block = parse_block(as_bytes(stored), form, "fuzz", kOffset);
   // Sizes of gigabytes are legal; they would only make the fuzzer slow.
   if (block.content_bytes > (1U << 20)) return;

@@ -145,8 +145,8 @@ BlockSource::Raw BlockSource::fetch(BlockHandle block) const {
 std::shared_ptr<const DecompressionDictionary> BlockSource::read_dictionary(BlockHandle block) const {
   const Raw raw = fetch(block);
   if (raw.block.content_bytes > kMaxDictionaryBytes) throw_corrupt(name_, block.offset, "the dictionary is too large");
-  const BlockContent content = decoder_->decode(raw.block, nullptr, name_, block.offset);
-  auto dictionary = DecompressionDictionary::make(content.view());
+  BlockContent content = decoder_->decode(raw.block, nullptr, name_, block.offset);
+  auto dictionary = DecompressionDictionary::make(content.take(), content.size());
   if (dictionary == nullptr) throw_corrupt(name_, block.offset, "the dictionary is damaged");
   return dictionary;
 }

@@ -64,6 +64,8 @@ class BlockContent {
   [[nodiscard]] char* data() { return bytes_.get(); }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::string_view view() const { return {bytes_.get(), size_}; }
+  // Leaves nothing here.
+  [[nodiscard]] std::unique_ptr<char[]> take() { return std::move(bytes_); }
 
  private:
   std::unique_ptr<char[]> bytes_;

@@ -1,7 +1,8 @@
 #include "store/dictionary.h"
 
-// For training with given parameters instead of a search for the best ones.
+// For training with given parameters instead of a search for the best ones, and for dictionaries without a second copy.
 #define ZDICT_STATIC_LINKING_ONLY
+#define ZSTD_STATIC_LINKING_ONLY
 #include <zdict.h>
 #include <zstd.h>
 
@@ -31,13 +32,14 @@ CompressionDictionary::CompressionDictionary(std::string_view content, int compr
   if (dictionary_ == nullptr) throw std::bad_alloc();
 }
 
-std::shared_ptr<const DecompressionDictionary> DecompressionDictionary::make(std::string_view content) {
-  ZSTD_DDict_s* made = ZSTD_createDDict(content.data(), content.size());
+std::shared_ptr<const DecompressionDictionary> DecompressionDictionary::make(std::unique_ptr<char[]> content,
+                                                                             std::size_t bytes) {
+  ZSTD_DDict_s* made = ZSTD_createDDict_byReference(content.get(), bytes);
   if (made == nullptr) return nullptr;
-  return std::shared_ptr<const DecompressionDictionary>(new DecompressionDictionary(made));
+  return std::shared_ptr<const DecompressionDictionary>(new DecompressionDictionary(std::move(content), bytes, made));
 }
 
-std::size_t DecompressionDictionary::memory_bytes() const { return ZSTD_sizeof_DDict(dictionary_.get()); }
+std::size_t DecompressionDictionary::memory_bytes() const { return bytes_ + ZSTD_sizeof_DDict(dictionary_.get()); }
 
 void DictionarySamples::add(std::string_view content) {
   contents_ += content;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 struct ZSTD_CDict_s;
@@ -28,11 +29,11 @@ class CompressionDictionary {
   std::unique_ptr<ZSTD_CDict_s, Free> dictionary_;
 };
 
-// Made ready to decode with. Keeps its own copy of the content.
+// Made ready to decode with.
 class DecompressionDictionary {
  public:
-  // Null: `content` is no dictionary.
-  static std::shared_ptr<const DecompressionDictionary> make(std::string_view content);
+  // Null: the content, which it keeps, is no dictionary.
+  static std::shared_ptr<const DecompressionDictionary> make(std::unique_ptr<char[]> content, std::size_t bytes);
   [[nodiscard]] const ZSTD_DDict_s* get() const { return dictionary_.get(); }
   [[nodiscard]] std::size_t memory_bytes() const;
 
@@ -40,8 +41,12 @@ class DecompressionDictionary {
   struct Free {
     void operator()(ZSTD_DDict_s* dictionary) const;
   };
-  explicit DecompressionDictionary(ZSTD_DDict_s* dictionary) : dictionary_(dictionary) {}
-  std::unique_ptr<ZSTD_DDict_s, Free> dictionary_;
+  DecompressionDictionary(std::unique_ptr<char[]> content, std::size_t bytes, ZSTD_DDict_s* dictionary)
+      : content_(std::move(content)), bytes_(bytes), dictionary_(dictionary) {}
+
+  std::unique_ptr<char[]> content_;
+  std::size_t bytes_;
+  std::unique_ptr<ZSTD_DDict_s, Free> dictionary_;  // refers to the content
 };
 
 // Contents of blocks, one after the other, from which a dictionary is made.

@@ -85,6 +85,8 @@ void LayerWriter::add(const Entry& entry, std::uint32_t sequence) {
                            .inline_value = {},
                            .block = {},
                            .value_offset = 0};
+  // A value that is a sample by itself goes past it.
+  if (sampling_ && entry.value.size() >= options_.sample_bytes) end_sample();
   if (sampling_) {
     sample_.push_back(indexed);
     put_bytes(sample_values_, entry.value);

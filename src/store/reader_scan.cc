@@ -183,6 +183,26 @@ std::optional<std::pair<Key, Version>> Reader::first_in(const Key& first, const 
   return std::nullopt;
 }
 
+std::optional<std::pair<Key, Version>> Reader::first_mark_in(const Key& first, const Key& last) {
+  auto found = impl_->run([&]() -> std::optional<std::pair<Key, Version>> {
+    const std::shared_ptr<LayerSet> set = impl_->current_set();
+    for (auto run = set->runs().rbegin(); run != set->runs().rend(); ++run) {
+      RunCursor cursor(*set, *run, kMaxLsn);
+      cursor.seek(first);
+      if (!cursor.valid() || last < decode_key(cursor.entry().key)) continue;
+      const LayerVersion version = cursor.version();
+      return std::make_pair(
+          decode_key(version.entry.key),
+          Version{.lsn = version.entry.lsn,
+                  .type = version.entry.type,
+                  .base = version.entry.base,
+                  .value = version.entry.is_inline ? version.inline_value : version.file->value(version.entry)});
+    }
+    return std::nullopt;
+  });
+  return found ? std::move(found) : first_in(first, last, kMaxLsn);
+}
+
 void Reader::scan(const Key& first, const Key& last, Lsn at,
                   const std::function<bool(const Key&, const Version&)>& visit) {
   std::size_t batch = 1;

@@ -47,8 +47,8 @@ struct StoreOptions {
   std::size_t index_block_bytes = 8 * 1024;  // inline values included
   std::size_t inline_bytes = 1024;           // a value of at most so many stands in the index; 4096 at most
   std::size_t dictionary_bytes = 64 * 1024;  // 0: none
-  std::size_t sample_bytes = 4 << 20;        // of so much a dictionary is made, which waits in memory meanwhile ...
-  std::size_t dictionary_reach = 16 << 20;   // ... and after so much more another one, where that is better
+  std::size_t sample_bytes = 2 << 20;        // of so much a dictionary is made, which waits in memory meanwhile ...
+  std::size_t dictionary_reach = 2 << 20;    // ... and after so much more another one, where that is better
   std::uint64_t max_layer_bytes = std::uint64_t{1} << 30;  // of a baseline's image layers
 
   // Of L0 layers: they are written in a hurry, and soon merged.
@@ -196,6 +196,10 @@ class Reader {
 
   // The lowest key in [first, last] that has a version with LSN <= at, and its newest such version.
   [[nodiscard]] std::optional<std::pair<Key, Version>> first_in(const Key& first, const Key& last, Lsn at);
+
+  // The lowest time mark in [first, last], and its version. Marks rise in time and in LSN together, so that the oldest
+  // layers that have one, or else the memtable, are enough. REQUIRES: both are keys of kind kTimeMark.
+  [[nodiscard]] std::optional<std::pair<Key, Version>> first_mark_in(const Key& first, const Key& last);
 
   // All keys in [first, last] that have a version with LSN <= at, ascending, each with its newest such version, until
   // visit returns false.

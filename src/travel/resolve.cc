@@ -38,7 +38,7 @@ std::optional<XLogRecPtr> first_end_after(TimestampTz time) {
   XLogRecPtr lsn = InvalidXLogRecPtr;
   pg::guarded([&] {
     const ReadMeter meter(reader, KeyKind::kTimeMark);
-    const auto mark = reader.first_in(first, last, kMaxLsn);
+    const auto mark = reader.first_mark_in(first, last);
     if (!mark) return;
     if (mark->second.value.size() != sizeof(lsn)) throw StoreError(ErrorKind::kCorrupt, "a time mark has a wrong size");
     std::memcpy(&lsn, mark->second.value.data(), sizeof(lsn));

@@ -94,7 +94,7 @@ class Eyes {
   // The LSN that a time stands for, and the last commit before an LSN.
   std::string moment(std::uint32_t time, Lsn at) {
     const Key last{.kind = KeyKind::kTimeMark, .tablespace = ~0U, .database = ~0U};
-    const auto mark = reader_.first_in({.kind = KeyKind::kTimeMark, .database = time + 1}, last, kMaxLsn);
+    const auto mark = reader_.first_mark_in({.kind = KeyKind::kTimeMark, .database = time + 1}, last);
     std::string answer = mark ? std::to_string(mark->first.database) + mark->second.value : "the end";
     std::uint32_t before = 0;
     reader_.scan({.kind = KeyKind::kTimeMark}, last, at, [&](const Key& key, const Version&) {
