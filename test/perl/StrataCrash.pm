@@ -294,7 +294,7 @@ sub _bound_history
 {
 	my ($self) = @_;
 	my $node = $self->{node};
-	$node->safe_psql('postgres', "ALTER SYSTEM SET strata.retention_size = '9MB'");
+	$node->safe_psql('postgres', "ALTER SYSTEM SET strata.retention_size = '12MB'");
 	$node->reload;
 	$self->{bounded} = 1;
 	return;
