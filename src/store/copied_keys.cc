@@ -21,7 +21,7 @@ Forks forks_at(Reader& reader, const Key& database, Lsn at, int depth) {
   if (depth == kMaxCopies) throw_too_many_copies();
   Forks forks;
   Lifetimes lifetimes(reader, at);
-  const Lifetimes::DatabaseEvent event = lifetimes.database_event_at(database, at);
+  const DatabaseEvent event = lifetimes.database_event_at(database, at);
   if (event.copied) {
     const Key source{
         .kind = KeyKind::kDatabase, .tablespace = event.source_tablespace, .database = event.source_database};
@@ -61,7 +61,7 @@ CopiedKeys::CopiedKeys(Reader& reader, Lsn at) {
   });
   for (const Key& database : databases) {
     Lifetimes lifetimes(reader, at);
-    const Lifetimes::DatabaseEvent event = lifetimes.database_event_at(database, at);
+    const DatabaseEvent event = lifetimes.database_event_at(database, at);
     const Key source{
         .kind = KeyKind::kDatabase, .tablespace = event.source_tablespace, .database = event.source_database};
     for (const auto& [fork, blocks] : forks_at(reader, source, event.lsn, 0)) {

@@ -9,8 +9,8 @@ namespace strata {
 
 namespace {
 
-Lifetimes::DatabaseEvent read_event(const Version& version) {
-  Lifetimes::DatabaseEvent event{.lsn = version.lsn};
+DatabaseEvent event_of(const Version& version) {
+  DatabaseEvent event{.lsn = version.lsn};
   if (version.value.empty()) return event;
   if (version.value.size() != sizeof event.source_tablespace + sizeof event.source_database) {
     throw StoreError(ErrorKind::kCorrupt, "the copy of a database in the store has a wrong size");
@@ -22,10 +22,41 @@ Lifetimes::DatabaseEvent read_event(const Version& version) {
   return event;
 }
 
+Reset reset_of(const Version& version) {
+  Reset reset{.lsn = version.lsn};
+  if (version.value.size() != sizeof reset.surviving_blocks) {
+    throw StoreError(ErrorKind::kCorrupt, "a truncation in the store has a wrong size");
+  }
+  std::memcpy(&reset.surviving_blocks, version.value.data(), sizeof reset.surviving_blocks);
+  return reset;
+}
+
 }  // namespace
 
 void throw_too_many_copies() {
   throw StoreError(ErrorKind::kCorrupt, "databases in the store are copies of each other without end");
+}
+
+std::vector<DatabaseEvent> read_database_events(Reader& reader, const Key& key, Lsn end) {
+  std::vector<DatabaseEvent> events;
+  const Key database{.kind = KeyKind::kDatabase, .tablespace = key.tablespace, .database = key.database};
+  reader.history(database, end, kInvalidLsn, [&](const Version& version) {
+    events.push_back(event_of(version));
+    return true;
+  });
+  return events;
+}
+
+std::vector<Reset> read_resets(Reader& reader, const Key& key, Lsn end) {
+  std::vector<Reset> resets;
+  Key fork = key;
+  fork.kind = KeyKind::kRelationReset;
+  fork.block = 0;
+  reader.history(fork, end, kInvalidLsn, [&](const Version& version) {
+    resets.push_back(reset_of(version));
+    return true;
+  });
+  return resets;
 }
 
 void Lifetimes::load_database(const Key& key) {
@@ -33,38 +64,20 @@ void Lifetimes::load_database(const Key& key) {
   if (database_ == database) return;
   database_.reset();
   fork_.reset();
-  database_events_.clear();
-  const Key events{.kind = KeyKind::kDatabase, .tablespace = key.tablespace, .database = key.database};
-  reader_.history(events, end_, kInvalidLsn, [&](const Version& version) {
-    database_events_.push_back(read_event(version));
-    return true;
-  });
+  database_events_ = read_database_events(reader_, key, end_);
   database_ = database;
 }
 
 void Lifetimes::load(const Key& key) {
   load_database(key);
   const auto fork = std::make_tuple(key.tablespace, key.database, key.relation, key.fork);
-  if (fork_ != fork) {
-    fork_.reset();
-    resets_.clear();
-    Key resets = key;
-    resets.kind = KeyKind::kRelationReset;
-    resets.block = 0;
-    reader_.history(resets, end_, kInvalidLsn, [&](const Version& version) {
-      Reset reset{.lsn = version.lsn, .surviving_blocks = 0};
-      if (version.value.size() != sizeof reset.surviving_blocks) {
-        throw StoreError(ErrorKind::kCorrupt, "a truncation in the store has a wrong size");
-      }
-      std::memcpy(&reset.surviving_blocks, version.value.data(), sizeof reset.surviving_blocks);
-      resets_.push_back(reset);
-      return true;
-    });
-    fork_ = fork;
-  }
+  if (fork_ == fork) return;
+  fork_.reset();
+  resets_ = read_resets(reader_, key, end_);
+  fork_ = fork;
 }
 
-Lifetimes::DatabaseEvent Lifetimes::database_event_at(const Key& key, Lsn at) {
+DatabaseEvent Lifetimes::database_event_at(const Key& key, Lsn at) {
   load_database(key);
   const auto event = std::find_if(database_events_.begin(), database_events_.end(),
                                   [&](const DatabaseEvent& one) { return one.lsn <= at; });

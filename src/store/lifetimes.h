@@ -15,6 +15,24 @@ inline constexpr int kMaxCopies = 64;
 // Throws kCorrupt.
 [[noreturn]] void throw_too_many_copies();
 
+// What happened to a database's directory as a whole: created, copied or dropped. Nothing older belongs to it.
+struct DatabaseEvent {
+  Lsn lsn = kInvalidLsn;  // kInvalidLsn: nothing has happened
+  bool copied = false;    // from the source
+  std::uint32_t source_tablespace = 0;
+  std::uint32_t source_database = 0;
+};
+
+// A truncation or a drop of a fork.
+struct Reset {
+  Lsn lsn = kInvalidLsn;
+  std::uint32_t surviving_blocks = 0;
+};
+
+// All that happened up to `end`, newest first: to the database of `key`, to the fork of `key`.
+[[nodiscard]] std::vector<DatabaseEvent> read_database_events(Reader& reader, const Key& key, Lsn end);
+[[nodiscard]] std::vector<Reset> read_resets(Reader& reader, const Key& key, Lsn end);
+
 // Remembers the database and the fork asked for last, so that keys in ascending order cost one reading each.
 class Lifetimes {
  public:
@@ -24,22 +42,11 @@ class Lifetimes {
   // The LSN at or below which no version counts for a reader of `key` at `at`; kInvalidLsn when all do.
   [[nodiscard]] Lsn floor_at(const Key& key, Lsn at);
 
-  // What last happened to a database's directory as a whole: created, copied or dropped.
-  struct DatabaseEvent {
-    Lsn lsn = kInvalidLsn;  // kInvalidLsn: nothing
-    bool copied = false;    // from the database in `source`
-    std::uint32_t source_tablespace = 0;
-    std::uint32_t source_database = 0;
-  };
+  // What last happened to the database's directory.
   // REQUIRES: `key` has a database.
   [[nodiscard]] DatabaseEvent database_event_at(const Key& key, Lsn at);
 
  private:
-  struct Reset {
-    Lsn lsn;
-    std::uint32_t surviving_blocks;
-  };
-
   void load_database(const Key& key);
   void load(const Key& key);
 

@@ -44,7 +44,7 @@ std::optional<PageState> PageStates::find(const Key& key, Lsn at, std::size_t de
 }
 
 std::optional<PageState> PageStates::find_copied_base(const Key& key, Lsn at, Lsn floor, std::size_t depth) {
-  const Lifetimes::DatabaseEvent event = lifetimes_of(depth).database_event_at(key, at);
+  const DatabaseEvent event = lifetimes_of(depth).database_event_at(key, at);
   if (!event.copied || event.lsn != floor) return std::nullopt;
   Key source = key;
   source.tablespace = event.source_tablespace;

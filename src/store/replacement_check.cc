@@ -72,7 +72,7 @@ class TrimCheck {
   }
 
   bool same_size(const Key& key) {
-    const Lifetimes::DatabaseEvent event = states_.lifetimes().database_event_at(key, at_);
+    const DatabaseEvent event = states_.lifetimes().database_event_at(key, at_);
     const std::optional<Version> before = before_.newest(key, at_, event.lsn);
     if (!before && event.copied) return true;
     const Chain chain = after_.chain(key, at_, floor_after(event.lsn));

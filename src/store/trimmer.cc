@@ -186,7 +186,7 @@ void Trimmer::trim_value(const Key& key) {
       return;
     }
     case KeyKind::kRelationSize: {
-      const Lifetimes::DatabaseEvent event = states_->lifetimes().database_event_at(key, cut_);
+      const DatabaseEvent event = states_->lifetimes().database_event_at(key, cut_);
       if (newest != nullptr && newest->version.entry.lsn > event.lsn) {
         if (newest->version.entry.value_bytes != 0) add_image(key, *newest);
       } else if (const auto blocks = copied_->copied_size(key)) {

@@ -37,18 +37,27 @@ Key relation_key(KeyKind kind, const RelFileLocator& locator, ForkNumber fork, B
 // Of this process.
 PastEvents past_events;
 
-RelFileLocator in_source(const RelFileLocator& locator, const DatabaseState& state) {
+BlockNumber read_size(const Version& version) {
+  BlockNumber blocks = 0;
+  if (version.value.size() != sizeof(blocks)) {
+    throw StoreError(ErrorKind::kCorrupt, "the size of a relation in the store has a wrong size");
+  }
+  std::memcpy(&blocks, version.value.data(), sizeof(blocks));
+  return blocks;
+}
+
+RelFileLocator in_source(const RelFileLocator& locator, const DatabaseEvent& state) {
   return RelFileLocator{state.source_tablespace, state.source_database, locator.relNumber};
 }
 
 BlockNumber fork_blocks(Reader& reader, RelFileLocator locator, ForkNumber fork, XLogRecPtr at) {
   for (int depth = 0; depth < kMaxCopies; depth++) {
-    const DatabaseState state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
-    const auto size = reader.newest(relation_key(KeyKind::kRelationSize, locator, fork), at, state.since);
-    if (size) return size->value.empty() ? InvalidBlockNumber : read_u32(size->value, 0);
+    const DatabaseEvent state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
+    const auto size = reader.newest(relation_key(KeyKind::kRelationSize, locator, fork), at, state.lsn);
+    if (size) return size->value.empty() ? InvalidBlockNumber : read_size(*size);
     if (!state.copied) return InvalidBlockNumber;
     locator = in_source(locator, state);
-    at = state.since;
+    at = state.lsn;
   }
   throw_too_many_copies();
 }
@@ -87,32 +96,32 @@ Version base_from(const Key& key, const Chain& chain, XLogRecPtr lsn) {
 std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, ForkNumber fork, BlockNumber first,
                                 int count, XLogRecPtr at, int depth = 0) {
   if (depth == kMaxCopies) throw_too_many_copies();
-  const DatabaseState state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
-  const std::vector<Reset> resets = past_events.resets_at(reader, locator, fork, at, state.since);
+  const DatabaseEvent state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
+  const std::vector<Reset> resets = past_events.resets_at(reader, locator, fork, at, state.lsn);
 
   std::vector<Chain> chains(static_cast<std::size_t>(count));
   std::vector<Key> keys;
   int done = 0;
   while (done < count) {
-    const XLogRecPtr floor = floor_of(resets, first + static_cast<BlockNumber>(done), state.since);
+    const XLogRecPtr floor = floor_of(resets, first + static_cast<BlockNumber>(done), state.lsn);
     keys.clear();
     int end = done;
-    while (end < count && floor_of(resets, first + static_cast<BlockNumber>(end), state.since) == floor) {
+    while (end < count && floor_of(resets, first + static_cast<BlockNumber>(end), state.lsn) == floor) {
       keys.push_back(relation_key(KeyKind::kPage, locator, fork, first + static_cast<BlockNumber>(end)));
       end++;
     }
     reader.chains(keys, at, floor,
                   [&](std::size_t i, Chain&& chain) { chains[static_cast<std::size_t>(done) + i] = std::move(chain); });
-    if (state.copied && floor == state.since) {
+    if (state.copied && floor == state.lsn) {
       const RelFileLocator source = in_source(locator, state);
       for (int i = done; i < end; i++) {
         Chain& chain = chains[static_cast<std::size_t>(i)];
         if (has_base(chain)) continue;
         const BlockNumber block = first + static_cast<BlockNumber>(i);
-        const Chain older = std::move(block_chains(reader, source, fork, block, 1, state.since, depth + 1)[0]);
+        const Chain older = std::move(block_chains(reader, source, fork, block, 1, state.lsn, depth + 1)[0]);
         if (older.empty()) continue;
         const Key key = relation_key(KeyKind::kPage, source, fork, block);
-        chain.insert(chain.begin(), base_from(key, older, state.since));
+        chain.insert(chain.begin(), base_from(key, older, state.lsn));
       }
     }
     done = end;
@@ -192,12 +201,12 @@ void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
 bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at) {
   bool through_wal = false;
   read_history(KeyKind::kDatabase, at, [&](Reader& reader) {
-    DatabaseState state = past_events.database_at(reader, tablespace, database, at);
+    DatabaseEvent state = past_events.database_at(reader, tablespace, database, at);
     for (int depth = 1; state.copied; depth++) {
       if (depth == kMaxCopies) throw_too_many_copies();
-      state = past_events.database_at(reader, state.source_tablespace, state.source_database, state.since);
+      state = past_events.database_at(reader, state.source_tablespace, state.source_database, state.lsn);
     }
-    through_wal = state.since != InvalidXLogRecPtr;
+    through_wal = state.lsn != InvalidXLogRecPtr;
   });
   return through_wal;
 }
@@ -213,9 +222,9 @@ void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page) {
 namespace {
 
 std::optional<Version> relation_map_version(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at) {
-  const DatabaseState state = past_events.database_at(reader, tablespace, database, at);
+  const DatabaseEvent state = past_events.database_at(reader, tablespace, database, at);
   // A copied database's map is written at the LSN of the copy itself.
-  const XLogRecPtr floor = state.since == InvalidXLogRecPtr ? InvalidXLogRecPtr : state.since - 1;
+  const XLogRecPtr floor = state.lsn == InvalidXLogRecPtr ? InvalidXLogRecPtr : state.lsn - 1;
   return reader.newest(Key{KeyKind::kRelationMap, tablespace, database, 0, 0, 0}, at, floor);
 }
 
@@ -248,14 +257,13 @@ namespace {
 void add_directory(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at,
                    std::map<std::pair<Oid, int>, std::uint64_t>& forks, int depth) {
   if (depth == kMaxCopies) throw_too_many_copies();
-  const DatabaseState state = past_events.database_at(reader, tablespace, database, at);
-  if (state.copied)
-    add_directory(reader, state.source_tablespace, state.source_database, state.since, forks, depth + 1);
+  const DatabaseEvent state = past_events.database_at(reader, tablespace, database, at);
+  if (state.copied) add_directory(reader, state.source_tablespace, state.source_database, state.lsn, forks, depth + 1);
   const Key first{KeyKind::kRelationSize, tablespace, database, 0, 0, 0};
   const Key last{KeyKind::kRelationSize, tablespace, database, kMaxOid, kMaxFork, 0};
   reader.scan(first, last, at, [&](const Key& key, const Version& version) {
-    if (version.lsn > state.since) {
-      forks[{key.relation, key.fork}] = version.value.empty() ? 0 : read_u32(version.value, 0);
+    if (version.lsn > state.lsn) {
+      forks[{key.relation, key.fork}] = version.value.empty() ? 0 : read_size(version);
     }
     return true;
   });

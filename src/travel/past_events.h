@@ -7,7 +7,6 @@ extern "C" {
 
 #include "access/xlogdefs.h"
 #include "common/relpath.h"
-#include "storage/block.h"
 #include "storage/relfilelocator.h"
 }
 
@@ -17,30 +16,17 @@ extern "C" {
 #include <utility>
 #include <vector>
 
+#include "store/lifetimes.h"
 #include "store/store.h"
 
 namespace strata::travel {
-
-// What a database's directory was from an LSN on.
-struct DatabaseState {
-  XLogRecPtr since = InvalidXLogRecPtr;  // created, copied or dropped at; nothing older belongs to it
-  bool copied = false;
-  Oid source_tablespace = InvalidOid;
-  Oid source_database = InvalidOid;
-};
-
-// A truncation or a drop of a fork.
-struct Reset {
-  XLogRecPtr lsn = InvalidXLogRecPtr;
-  BlockNumber surviving_blocks = 0;
-};
 
 class PastEvents {
  public:
   // Forgets what was read from another set of layers, or before history's end was set back.
   void validate(std::uint64_t layer_set_version, std::uint64_t epoch);
 
-  [[nodiscard]] DatabaseState database_at(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at);
+  [[nodiscard]] DatabaseEvent database_at(Reader& reader, Oid tablespace, Oid database, XLogRecPtr at);
   // The resets of a fork in (since, at], newest first.
   [[nodiscard]] std::vector<Reset> resets_at(Reader& reader, const RelFileLocator& locator, ForkNumber fork,
                                              XLogRecPtr at, XLogRecPtr since);
@@ -55,16 +41,15 @@ class PastEvents {
   using ForkId = std::tuple<Oid, Oid, RelFileNumber, int>;
 
   void forget();
-  void make_room();
+  // What is known of `id` up to `at` at least, newest first; read(upto) reads it.
+  template <class Id, class Event, class Read>
+  const std::vector<Event>& events_of(std::map<Id, Known<Event>>& all, const Id& id, XLogRecPtr at, Read&& read);
 
   std::uint64_t layer_set_version_ = 0;
   std::uint64_t epoch_ = 0;
   std::size_t events_ = 0;  // kept, relations without any counted as one
-  std::map<DatabaseId, Known<DatabaseState>> databases_;
+  std::map<DatabaseId, Known<DatabaseEvent>> databases_;
   std::map<ForkId, Known<Reset>> forks_;
 };
-
-// The u32 at `offset` of a value. Throws StoreError (kCorrupt) where the value is too short.
-[[nodiscard]] std::uint32_t read_u32(const std::string& value, std::size_t offset);
 
 }  // namespace strata::travel
