@@ -74,8 +74,7 @@ void ChainRewriter::add(Group& group, bool make_image) {
     for (const MergedVersion& one : group) note(one.version);
   }
   const bool is_page = key_.kind == KeyKind::kPage;
-  const bool too_long =
-      records_ >= (is_page ? bounds_.records : bounds_.statuses) || (is_page && bytes_ > bounds_.bytes);
+  const bool too_long = records_ >= bounds_.versions_of(key_.kind) || (is_page && bytes_ > bounds_.bytes);
   if (known_ && records_ > 0 && (too_long || make_image)) {
     catch_up();
     MergedVersion image{.sequence = group.back().sequence,

@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
+#include "store/coding.h"
 #include "store/lifetimes.h"
 #include "store/page_rebuilder.h"
 #include "store/store.h"
@@ -26,6 +28,13 @@ struct ChainBounds {
   std::size_t statuses = 256;          // the same of a commit-log page, whose versions are small
   std::size_t diff_bytes = 2048;       // a longer diff is not worth it
   std::size_t min_value_bytes = 1024;  // a shorter value stays as it is
+
+  // The bound in versions. Those of kinds that are not named are all bases.
+  [[nodiscard]] std::size_t versions_of(KeyKind kind) const {
+    if (kind == KeyKind::kPage) return records;
+    if (kind == KeyKind::kCommitLog) return statuses;
+    return std::numeric_limits<std::size_t>::max();
+  }
 };
 
 class ChainRewriter {
@@ -71,5 +80,16 @@ class ChainRewriter {
   std::vector<Version> pending_;  // known, and not yet applied
   std::vector<MergedVersion> out_;
 };
+
+// Adds versions of `key`, oldest first as ChainRewriter leaves them, to a LayerWriter or a RunWriter.
+template <class Output>
+void add_newest_first(const Key& key, const std::vector<MergedVersion>& versions, Output& output) {
+  for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
+    const Version& version = one->version;
+    output.add(
+        {.key = key, .lsn = version.lsn, .type = version.type, .base = version.base, .value = as_bytes(version.value)},
+        one->sequence);
+  }
+}
 
 }  // namespace strata

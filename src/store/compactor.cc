@@ -119,15 +119,7 @@ std::vector<Layer> Compactor::Impl::write(const MergePlan& plan, OutputFiles& fi
       samples.offer({.key = key, .at = versions[random() % versions.size()].version.lsn});
       std::reverse(versions.begin(), versions.end());
       rewriter.rewrite(key, versions, more);
-      for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
-        const Version& version = one->version;
-        output.add({.key = key,
-                    .lsn = version.lsn,
-                    .type = version.type,
-                    .base = version.base,
-                    .value = as_bytes(version.value)},
-                   one->sequence);
-      }
+      add_newest_first(key, versions, output);
     }
   }
   std::vector<Layer> outputs = output.finish();

@@ -15,12 +15,6 @@ using State = FlushHandover::State;
 // The Writer that wanted the layer is gone.
 class Cancelled {};
 
-std::size_t bound_of(KeyKind kind, const ChainBounds& bounds) {
-  if (kind == KeyKind::kPage) return bounds.records;
-  if (kind == KeyKind::kCommitLog) return bounds.statuses;
-  return std::numeric_limits<std::size_t>::max();
-}
-
 }  // namespace
 
 struct Flusher::Impl {
@@ -62,6 +56,7 @@ struct Flusher::Impl {
 
 void Flusher::Impl::release(State next) {
   if (!holds_arena) return;
+  forget_older();
   files.reset();
   holds_arena = false;
   shared.flushes().release(next);
@@ -97,15 +92,7 @@ void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end,
     std::reverse(versions.begin(), versions.end());
     try {
       rewriter->rewrite(key, versions, next != end);
-      for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
-        const Version& version = one->version;
-        layer.add({.key = key,
-                   .lsn = version.lsn,
-                   .type = version.type,
-                   .base = version.base,
-                   .value = as_bytes(version.value)},
-                  one->sequence);
-      }
+      add_newest_first(key, versions, layer);
     } catch (const StoreError& error) {
       if (error.kind() != ErrorKind::kCorrupt) throw;
       // What is older is damaged: that is its readers' trouble, not this layer's.
@@ -121,7 +108,7 @@ void Flusher::Impl::add_all(const FlushHandover::Request& request, LayerWriter& 
   while (cursor.valid()) {
     pause();
     const Memtable::Cursor begin = cursor;
-    const bool is_long = cursor.longest_chain() > bound_of(cursor.key().kind, options.bounds);
+    const bool is_long = cursor.longest_chain() > options.bounds.versions_of(cursor.key().kind);
     cursor.next_key();
     if (is_long) {
       rewrite(begin, cursor, request.lsns, layer);
@@ -175,11 +162,9 @@ std::optional<Flusher::Result> Flusher::flush() {
     impl.env.reached("flush-handed-over");
     return result;
   } catch (const Cancelled&) {
-    impl.forget_older();
     impl.release(State::kFailed);
     return std::nullopt;
   } catch (...) {
-    impl.forget_older();
     impl.release(State::kFailed);
     throw;
   }
