@@ -83,8 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const LayerRoot root = decode_root(content, footer, "fuzz");
     for (const BlockHandle& dictionary : root.dictionaries) repair_block(file, dictionary);
     for (std::uint32_t i = 0; i < root.filter.blocks; ++i) {
-      const std::uint32_t bytes = footer.filter.size / root.filter.blocks;
-      repair_block(file, {.offset = footer.filter.offset + std::uint64_t{i} * bytes, .size = bytes});
+      repair_block(file, filter_handle(footer, root, i));
     }
     repair_entries(file, std::string_view(content).substr(root.entries_begin), root.has_parts);
   });

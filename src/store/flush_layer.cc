@@ -4,12 +4,6 @@
 
 namespace strata {
 
-namespace {
-
-constexpr int kFlushedLevel = 0;
-
-}  // namespace
-
 Layer write_flush_layer(const FlushTarget& target, OutputFiles& files,
                         const std::function<void(LayerWriter&)>& add_all) {
   files.add(layer_name(target.number, false, kFlushedLevel, target.lsns));

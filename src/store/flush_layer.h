@@ -11,6 +11,8 @@
 
 namespace strata {
 
+inline constexpr int kFlushedLevel = 0;
+
 // Where an L0 layer goes, and as what.
 struct FlushTarget {
   Env& env;

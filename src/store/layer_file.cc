@@ -6,14 +6,7 @@ namespace strata {
 
 LayerFile::LayerFile(Env& env, const std::string& path, const Layer& expected, BlockCache& cache)
     : path_(path), cache_(cache), id_(cache.new_file_id()), file_(env.open(path)), file_bytes_(file_->size()) {
-  if (file_bytes_ < kLayerHeaderBytes + kLayerFooterBytes) {
-    throw_corrupt(path, file_bytes_, "the file is too short for a layer");
-  }
-  std::array<std::byte, kLayerHeaderBytes> header;
-  std::array<std::byte, kLayerFooterBytes> footer;
-  file_->read(0, header);
-  file_->read(file_bytes_ - kLayerFooterBytes, footer);
-  ends_ = decode_layer_ends(header, footer, path, file_bytes_, layer_);
+  ends_ = read_layer_ends(*file_, file_bytes_, path, layer_);
   if (layer_.info.name != expected.info.name || layer_.info.first_key != expected.info.first_key ||
       layer_.info.last_key != expected.info.last_key || file_bytes_ != expected.info.bytes) {
     throw_corrupt(path, file_bytes_ - kLayerFooterBytes, "the layer is not the one that the manifest names");
@@ -32,10 +25,9 @@ BlockSource LayerFile::source() const { return {*file_, file_bytes_, path_, ends
 std::string_view LayerFile::filter_block(std::size_t i) const {
   BlockCache::Content& content = filter_[i];
   if (content == nullptr) {
-    const std::uint32_t bytes = ends_.filter.size / root_.filter.blocks;
-    const BlockHandle handle{.offset = ends_.filter.offset + i * bytes, .size = bytes};
+    const BlockHandle handle = filter_handle(ends_, root_, i);
     auto read = std::make_shared<const BlockContent>(source().read(handle));
-    cache_.count_block(bytes);
+    cache_.count_block(handle.size);
     const std::size_t lines = read->size() / kFilterLineBytes;
     const bool is_known = root_.filter.lines == 0 || lines == root_.filter.lines;
     if (!is_known || lines == 0 || lines > 0xffffffff || read->size() % kFilterLineBytes != 0) {

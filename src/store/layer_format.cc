@@ -1,5 +1,6 @@
 #include "store/layer_format.h"
 
+#include <array>
 #include <cstdio>
 
 #include "store/no_postgres.h"
@@ -121,6 +122,17 @@ LayerFooter decode_layer_ends(Bytes header, Bytes footer, std::string_view file,
   layer.info.bytes = file_bytes;
   layer.info.name = layer_name(layer.number, layer.info.image, layer.info.level, layer.info.lsns);
   return result;
+}
+
+LayerFooter read_layer_ends(const ReadableFile& file, std::uint64_t file_bytes, std::string_view path, Layer& layer) {
+  if (file_bytes < kLayerHeaderBytes + kLayerFooterBytes) {
+    throw_corrupt(path, file_bytes, "the file is too short for a layer");
+  }
+  std::array<std::byte, kLayerHeaderBytes> header;
+  std::array<std::byte, kLayerFooterBytes> footer;
+  file.read(0, header);
+  file.read(file_bytes - kLayerFooterBytes, footer);
+  return decode_layer_ends(header, footer, path, file_bytes, layer);
 }
 
 }  // namespace strata

@@ -56,5 +56,8 @@ struct LayerFooter {
 // kVersion. `file` is for messages.
 [[nodiscard]] LayerFooter decode_layer_ends(Bytes header, Bytes footer, std::string_view file, std::uint64_t file_bytes,
                                             Layer& layer);
+// Reads and parses both.
+[[nodiscard]] LayerFooter read_layer_ends(const ReadableFile& file, std::uint64_t file_bytes, std::string_view path,
+                                          Layer& layer);
 
 }  // namespace strata

@@ -57,6 +57,11 @@ BlockHandle LayerRoot::dictionary_before(std::uint64_t offset) const {
   return behind == dictionaries.begin() ? BlockHandle{} : *(behind - 1);
 }
 
+BlockHandle filter_handle(const LayerFooter& footer, const LayerRoot& root, std::size_t i) {
+  const std::uint32_t bytes = footer.filter.size / root.filter.blocks;
+  return {.offset = footer.filter.offset + i * bytes, .size = bytes};
+}
+
 std::string encode_root(const LayerRoot& root) {
   std::string out;
   put_u32(out, static_cast<std::uint32_t>(root.dictionaries.size()));

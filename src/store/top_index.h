@@ -50,6 +50,9 @@ struct LayerRoot {
   [[nodiscard]] BlockHandle dictionary_before(std::uint64_t offset) const;
 };
 
+// A block of the filter: all are of one size. REQUIRES: i < root.filter.blocks.
+[[nodiscard]] BlockHandle filter_handle(const LayerFooter& footer, const LayerRoot& root, std::size_t i);
+
 // What stands before the entries of the top index; they follow.
 [[nodiscard]] std::string encode_root(const LayerRoot& root);
 // Of format version 1, whose filter is a single block, the number of its lines is not known here, and 0.

@@ -82,8 +82,7 @@ class LayerCheck {
       fail(ends_.top.offset, "a delta layer has a filter, an image layer none");
     }
     for (std::uint32_t i = 0; i < root_.filter.blocks; ++i) {
-      const std::uint32_t bytes = ends_.filter.size / root_.filter.blocks;
-      const BlockHandle handle{.offset = ends_.filter.offset + std::uint64_t{i} * bytes, .size = bytes};
+      const BlockHandle handle = filter_handle(ends_, root_, i);
       const BlockContent content = block(handle);
       const std::size_t lines = content.size() / kFilterLineBytes;
       if (ends_.version == kLayerVersion1) root_.filter.lines = static_cast<std::uint32_t>(lines);
@@ -95,21 +94,15 @@ class LayerCheck {
   }
 
   void check_ends() {
-    const std::uint64_t bytes = file_bytes_;
-    if (bytes < kLayerHeaderBytes + kLayerFooterBytes) fail(bytes, "the file is too short for a layer");
-    std::array<std::byte, kLayerHeaderBytes> header;
-    std::array<std::byte, kLayerFooterBytes> footer;
-    file_->read(0, header);
-    file_->read(bytes - kLayerFooterBytes, footer);
-    ends_ = decode_layer_ends(header, footer, path_, bytes, layer_);
+    ends_ = read_layer_ends(*file_, file_bytes_, path_, layer_);
     read_(kLayerHeaderBytes + kLayerFooterBytes);
     const LayerInfo& here = layer_.info;
     const LayerInfo& named = expected_.info;
     if (here.name != named.name || here.first_key != named.first_key || here.last_key != named.last_key ||
         here.bytes != named.bytes || here.entries != named.entries) {
-      fail(bytes - kLayerFooterBytes, "the layer is not the one that the manifest names");
+      fail(file_bytes_ - kLayerFooterBytes, "the layer is not the one that the manifest names");
     }
-    if (here.entries == 0) fail(bytes - kLayerFooterBytes, "the layer is empty");
+    if (here.entries == 0) fail(file_bytes_ - kLayerFooterBytes, "the layer is empty");
   }
 
   // Every byte of the file belongs to one block, the header or the footer.

@@ -95,7 +95,8 @@ bool Writer::Impl::serve_sealed(bool at_once) {
       const FlushHandover::Result result = flushes.take_result();
       Layer layer;
       layer.number = result.number;
-      layer.info = {.name = layer_name(result.number, false, 0, sealed->lsns),
+      layer.info = {.name = layer_name(result.number, false, kFlushedLevel, sealed->lsns),
+                    .level = kFlushedLevel,
                     .first_key = result.first_key,
                     .last_key = result.last_key,
                     .lsns = sealed->lsns,
