@@ -24,7 +24,7 @@ std::optional<TimeMark> newest_mark(Reader& reader, const std::function<bool(con
   std::int64_t high = kLast;
   while (low <= high) {
     const std::int64_t middle = middle_of(low, high);
-    const auto found = reader.first_in(time_mark_key(middle), time_mark_key(kLast), kMaxLsn);
+    const auto found = reader.first_mark_in(time_mark_key(middle), time_mark_key(kLast));
     std::optional<TimeMark> mark;
     if (found) mark = {.time = time_of_mark(found->first), .lsn = found->second.lsn};
     if (mark && old_enough(*mark)) {
