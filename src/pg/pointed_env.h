@@ -1,9 +1,9 @@
-// In a server built with injection points, every step of the store's writing is one: tests end processes there, and a
-// write has a middle. Elsewhere this file declares nothing.
+// In a server built with injection points, every step of the store's writing is one: tests hold or end processes there,
+// and a write has a middle. Elsewhere this file declares nothing.
 //
 // A point is named strata-FILE-STEP. FILE is what the file is to the store: flush, merge, trim or baseline (layers),
 // manifest, manifest-rewrite, handover, directory. STEP is create, write, half-written, written, sync, synced, rename,
-// renamed, remove or removed. What the store reports with Env::reached() is strata-POINT.
+// renamed, remove or removed. What is reported with Env::reached() is strata-POINT.
 #pragma once
 
 #include <memory>

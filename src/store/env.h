@@ -45,7 +45,7 @@ class Env {
   virtual void rename(const std::string& from, const std::string& to) = 0;  // atomic
   virtual void remove(const std::string& path) = 0;                         // no error when it is gone
   virtual void truncate(const std::string& path, std::uint64_t size) = 0;
-  // The store has come to a point that no I/O marks: where tests end the process. `point` is a literal.
+  // A point that no I/O marks: where tests hold or end the process. `point` is a literal.
   virtual void reached([[maybe_unused]] const char* point) {}
 };
 

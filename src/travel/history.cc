@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pg/guard.h"
+#include "pg/pg_env.h"
 #include "pg/shared_state.h"
 #include "redo/redo.h"
 #include "store/lifetimes.h"
@@ -98,6 +99,7 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
   if (depth == kMaxCopies) throw_too_many_copies();
   const DatabaseEvent state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
   const std::vector<Reset> resets = past_events.resets_at(reader, locator, fork, at, state.lsn);
+  pg::pg_env().reached("events-read");
 
   std::vector<Chain> chains(static_cast<std::size_t>(count));
   std::vector<Key> keys;
