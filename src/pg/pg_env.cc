@@ -94,6 +94,7 @@ class PgWritableFile final : public WritableFile {
         fail("write", path_);
       }
       offset_ += n;
+      begin_writing_out(event);
       data = data.subspan(static_cast<std::size_t>(n));
     }
   }
@@ -111,9 +112,19 @@ class PgWritableFile final : public WritableFile {
   }
 
  private:
+  // Storage gets a file bit by bit: one large fsync at its end would hold up those of WAL, for which sessions wait.
+  void begin_writing_out(uint32 event) {
+    if (offset_ - written_out_ < kWriteOutBytes) return;
+    caught([&] { FileWriteback(file_, written_out_, offset_ - written_out_, event); });
+    written_out_ = offset_;
+  }
+
+  static constexpr off_t kWriteOutBytes = 256 * 1024;
+
   std::string path_;
   File file_;
   off_t offset_;
+  off_t written_out_ = offset_;  // what is before it is on its way
 };
 
 class PgEnv final : public Env {

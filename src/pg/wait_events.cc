@@ -16,9 +16,9 @@ constexpr std::array kNames = {
     "StrataCommitsUnderWay", "StrataFirstStart",     "StrataIngestWal",          "StrataIngestWalRetry",
     "StrataIngestRetry",     "StrataIngestFlush",    "StrataIngestStopped",      "StrataBaselinePace",
     "StrataBaselineRead",    "StrataCompactionIdle", "StrataCompactionHandover", "StrataCompactionRetry",
-    "StrataFlushIdle",
+    "StrataFlushIdle",       "StrataGivingWay",
 };
-static_assert(kNames.size() == static_cast<std::size_t>(Wait::kFlushIdle) + 1);
+static_assert(kNames.size() == static_cast<std::size_t>(Wait::kGivingWay) + 1);
 
 std::array<uint32, kNames.size()> events;
 

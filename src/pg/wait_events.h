@@ -25,6 +25,7 @@ enum class Wait : int {
   kCompactionHandover,  // StrataCompactionHandover: ingest has to take over a merge
   kCompactionRetry,     // StrataCompactionRetry: a merge failed; compaction tries again
   kFlushIdle,           // StrataFlushIdle: there is nothing to flush
+  kGivingWay,           // StrataGivingWay: a worker lets sessions have the processors between two portions of work
 };
 
 // For WaitLatch() and its like. The first call in a process for each event may raise an ERROR.

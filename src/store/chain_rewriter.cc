@@ -97,6 +97,7 @@ void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions
   out_.reserve(versions.size());
   bool first = true;
   for (auto begin = versions.begin(); begin != versions.end();) {
+    pause_();
     const Lsn lsn = begin->version.lsn;
     auto end = begin;
     while (end != versions.end() && end->version.lsn == lsn) ++end;

@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/coding.h"
@@ -45,9 +47,11 @@ class ChainRewriter {
     std::uint64_t unknown = 0;  // pages that could not be rebuilt; their versions stay as they are
   };
 
-  // All are borrowed. `reader` must see what is older than the versions to come.
-  ChainRewriter(Reader& reader, Lifetimes& lifetimes, PageRebuilder& rebuilder, const ChainBounds& bounds)
-      : reader_(reader), lifetimes_(lifetimes), rebuilder_(rebuilder), bounds_(bounds) {}
+  // All but `bounds` and `pause` are borrowed. `reader` must see what is older than the versions to come. `pause` is
+  // called before each LSN; it may throw, or end the process.
+  ChainRewriter(Reader& reader, Lifetimes& lifetimes, PageRebuilder& rebuilder, const ChainBounds& bounds,
+                std::function<void()> pause)
+      : reader_(reader), lifetimes_(lifetimes), rebuilder_(rebuilder), bounds_(bounds), pause_(std::move(pause)) {}
 
   // `versions` are consecutive versions of `key`, oldest first, whole LSNs. `begin_with_image`: the oldest one becomes
   // an image whatever its chain, because what is older has not been rewritten yet.
@@ -70,6 +74,7 @@ class ChainRewriter {
   Lifetimes& lifetimes_;
   PageRebuilder& rebuilder_;
   ChainBounds bounds_;
+  std::function<void()> pause_;
   Counters counters_;
 
   Key key_;

@@ -144,7 +144,7 @@ MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& sta
   Reservoir<Sample> samples(options.samples, random);
   {
     Lifetimes lifetimes(reader, plan.lsns.end - 1);
-    ChainRewriter rewriter(reader, lifetimes, rebuilder, options.bounds);
+    ChainRewriter rewriter(reader, lifetimes, rebuilder, options.bounds, options.pause);
     edit.added = write(plan, files, rewriter, samples);
     result.chains = rewriter.counters();
   }

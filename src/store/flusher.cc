@@ -68,7 +68,7 @@ void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end,
   }
   if (rewriter == nullptr) {
     lifetimes = std::make_unique<Lifetimes>(*reader, lsns.end - 1);
-    rewriter = std::make_unique<ChainRewriter>(*reader, *lifetimes, rebuilder, options.bounds);
+    rewriter = std::make_unique<ChainRewriter>(*reader, *lifetimes, rebuilder, options.bounds, [this] { pause(); });
   }
   const Key key = begin.key();
   // A key with more versions than memory takes is rewritten in parts, newest first.

@@ -23,6 +23,7 @@ PGDLLEXPORT void strata_compaction_main(Datum argument);
 #include "pg/shared_state.h"
 #include "redo/redo_rebuilder.h"
 #include "store/compactor.h"
+#include "workers/portions.h"
 #include "workers/priority.h"
 #include "workers/process.h"
 #include "workers/retention.h"
@@ -36,7 +37,7 @@ constexpr long kNapWithoutWork = 500;  // milliseconds
 constexpr long kNapForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
 // Merging waits for processors that sessions leave over, but not for ever: lookups grow slower with each layer.
-constexpr Lsn kMaxWalMeanwhile = Lsn{1} << 30;  // bytes
+constexpr double kMaxWalMeanwhile = 2.0 * (1 << 30);  // bytes
 
 bool compaction_enabled = true;
 int maintenance_work_mem_kb = 64 * 1024;
@@ -67,16 +68,21 @@ bool merging_is_wanted() { return (compaction_enabled || retention_is_limited())
 // The history that is being merged does not go on.
 class Abandoned {};
 
-void choose_priority() {
-  const bool late = pg::shared_store->visible_lsn() > work_began_at + kMaxWalMeanwhile;
-  give_way(late ? kGivingWay : kLeftover);
+double lateness() {
+  const Lsn seen = pg::shared_store->visible_lsn();
+  return seen <= work_began_at ? 0 : static_cast<double>(seen - work_began_at) / kMaxWalMeanwhile;
 }
+
+void choose_priority() { give_way(lateness() > 1 ? kGivingWay : kLeftover); }
+
+Portions portions({.portion_us = 200, .nap_ms = 2}, lateness);
 
 void pause() {
   handle_interrupts();
   choose_priority();
   enforce_wal_lag();
   if (!merging_is_wanted()) throw Abandoned();
+  portions.step();
 }
 
 void open_compactor() {

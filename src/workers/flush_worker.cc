@@ -21,6 +21,7 @@ PGDLLEXPORT void strata_flush_main(Datum argument);
 #include "pg/shared_state.h"
 #include "redo/redo_rebuilder.h"
 #include "store/flusher.h"
+#include "workers/portions.h"
 #include "workers/priority.h"
 #include "workers/process.h"
 
@@ -30,6 +31,7 @@ namespace {
 constexpr long kNapWithoutWork = 5000;  // milliseconds; ingest sets the latch when there is some
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
 
+Portions portions({.portion_us = 200, .nap_ms = 3}, lateness_of_history);
 redo::RedoRebuilder rebuilder;
 std::unique_ptr<Flusher> flusher;
 
@@ -48,7 +50,10 @@ void appear() {
   pg::shared_state->flush_proc = MyProcNumber;
   SpinLockRelease(&pg::shared_state->mutex);
   FlusherOptions options;
-  options.pause = handle_interrupts;
+  options.pause = [] {
+    handle_interrupts();
+    portions.step();
+  };
   flusher =
       std::make_unique<Flusher>(pg::pg_env(), pg::kStoreDirectory, *pg::shared_store, rebuilder, std::move(options));
 }

@@ -21,6 +21,9 @@ namespace strata::workers {
 namespace {
 
 constexpr int kRecordsPerPublication = 256;
+constexpr int kRecordsPerStep = 16;  // some twenty microseconds
+// Twice as much as a session of pgbench on each core of a small machine needs.
+constexpr Portions::Lengths kPortions{.portion_us = 200, .nap_ms = 3};
 // Sessions that wait wake this process; this is for WAL that nobody waits for. Each nap that ends may interrupt a
 // session.
 constexpr long kNapAtEndOfWal = 200;  // milliseconds
@@ -58,7 +61,8 @@ Follower::Follower(Writer& writer, Reader& reader)
       published_(writer.flushed_lsn()),
       kept_from_(kInvalidLsn),
       counted_(writer.flushed_lsn()),
-      counted_writes_(writer.counters()) {
+      counted_writes_(writer.counters()),
+      portions_(kPortions, lateness_of_history) {
   XLogBeginRead(wal_.get(), position_);
 }
 
@@ -68,6 +72,7 @@ void Follower::run() {
     handle_interrupts();
     if (read_record()) {
       ingest_record();
+      if (unpublished_records_ % kRecordsPerStep == 0) portions_.step();
       if (++unpublished_records_ >= kRecordsPerPublication || translator_.must_publish()) {
         publish();
         serve();

@@ -13,6 +13,7 @@ extern "C" {
 
 #include "ingest/translate.h"
 #include "store/store.h"
+#include "workers/portions.h"
 #include "workers/wal_chunks.h"
 
 namespace strata::workers {
@@ -52,6 +53,7 @@ class Follower {
   Lsn kept_from_;  // what the slot was last set to
   Lsn counted_;    // up to where the statistics know
   WriteCounters counted_writes_;
+  Portions portions_;
   int unpublished_records_ = 0;
   int failed_reads_ = 0;
 };

@@ -23,18 +23,28 @@ extern "C" {
 #include "utils/wait_event.h"
 }
 
+#include <malloc.h>
+
 #include "pg/guard.h"
 
 namespace strata::workers {
 namespace {
 
 constexpr int kRestartSeconds = 2;
+constexpr int kKeptMemory = 32 << 20;  // bytes
+
+// Blocks are allocated and freed all the time. Memory that goes back to the kernel each time has to be cleared anew.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, kKeptMemory);
+  mallopt(M_TRIM_THRESHOLD, kKeptMemory);
+}
 
 unsigned reloads = 0;
 
 }  // namespace
 
 void start_process() {
+  keep_freed_memory();
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   pqsignal(SIGTERM, die);
   pqsignal(SIGUSR1, procsignal_sigusr1_handler);

@@ -1,0 +1,78 @@
+#include "workers/portions.h"
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlog.h"
+}
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <optional>
+
+#include "pg/shared_state.h"
+#include "workers/process.h"
+
+namespace strata::workers {
+namespace {
+
+constexpr double kMaxWalBehind = 32 << 20;  // bytes
+constexpr std::int64_t kShortWaitUs = 50;
+constexpr std::int64_t kContentionUs = 100'000;
+constexpr double kMostPortions = 5;
+
+std::int64_t now_us() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+
+// How long this process was ready to run, but did not: the second number of its schedstat, in nanoseconds. Nothing
+// where the kernel does not tell.
+std::optional<std::int64_t> waited_for_processor_us() {
+  static const int file = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
+  std::array<char, 80> text{};
+  const ssize_t size = file < 0 ? -1 : pread(file, text.data(), text.size(), 0);
+  if (size <= 0) return std::nullopt;
+  const char* end = text.data() + size;
+  std::int64_t ran = 0;
+  std::int64_t waited = 0;
+  const auto [next, error] = std::from_chars(text.data(), end, ran);
+  if (error != std::errc() || next == end) return std::nullopt;
+  if (std::from_chars(next + 1, end, waited).ec != std::errc()) return std::nullopt;
+  return waited / 1000;
+}
+
+}  // namespace
+
+// Whoever had to wait for a processor lately competes with somebody.
+bool Portions::others_want_processors(std::int64_t now_us) {
+  const std::optional<std::int64_t> waited = waited_for_processor_us();
+  if (!waited) return true;
+  if (*waited > waited_us_ + kShortWaitUs) contended_until_us_ = now_us + kContentionUs;
+  waited_us_ = *waited;
+  return now_us < contended_until_us_;
+}
+
+void Portions::step() {
+  const std::int64_t now = now_us();
+  if (now - began_us_ < portion_us_) return;
+  const double lateness = lateness_();
+  if (lateness < 1 && others_want_processors(now)) nap(lengths_.nap_ms, pg::Wait::kGivingWay);
+  portion_us_ = static_cast<std::int64_t>(static_cast<double>(lengths_.portion_us) *
+                                          (1 + std::min(lateness, 1.0) * (kMostPortions - 1)));
+  began_us_ = now_us();
+}
+
+double lateness_of_history() {
+  if (pg_atomic_read_u32(&pg::shared_state->waiters) > 0) return 1;
+  const Lsn end = GetFlushRecPtr(nullptr);
+  const Lsn seen = pg::shared_store->visible_lsn();
+  return end <= seen ? 0 : static_cast<double>(end - seen) / kMaxWalBehind;
+}
+
+}  // namespace strata::workers

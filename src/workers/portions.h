@@ -1,0 +1,38 @@
+// How a worker that shares the processors with sessions keeps out of their way while it works.
+#pragma once
+
+#include <cstdint>
+
+namespace strata::workers {
+
+// Work in portions of a fraction of a millisecond with naps between, for as long as others want the processors, too. A
+// kernel lets whoever runs go on for a whole tick, whatever his priority: a session then waits for a portion, not for a
+// tick.
+class Portions {
+ public:
+  struct Lengths {
+    std::int64_t portion_us;  // grows to five times as much as the work gets late
+    long nap_ms;
+  };
+
+  // `lateness`: 0 is in time, 1 and more ends all naps.
+  Portions(Lengths lengths, double (*lateness)()) : lengths_(lengths), lateness_(lateness) {}
+
+  // Call it often. Ends and throws as nap() does.
+  void step();
+
+ private:
+  bool others_want_processors(std::int64_t now_us);
+
+  Lengths lengths_;
+  double (*lateness_)();
+  std::int64_t began_us_ = 0;
+  std::int64_t portion_us_ = 0;
+  std::int64_t waited_us_ = 0;  // for a processor, all in all
+  std::int64_t contended_until_us_ = 0;
+};
+
+// Of what makes history out of WAL: by how much of it is missing, and whether a session waits for it.
+[[nodiscard]] double lateness_of_history();
+
+}  // namespace strata::workers
