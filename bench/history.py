@@ -2,7 +2,7 @@
 import random
 import time
 
-from .cluster import TPCB, Cluster, connect, cpu_ticks, pgbench, write_bytes
+from .cluster import TPCB, Cluster, connect, pgbench, write_bytes
 from .settings import SIZES
 from .shell import say, wait_until
 from .template import template
@@ -80,13 +80,9 @@ class HistoryCluster(Cluster):
         seen = []
 
         def at_rest():
-            pid = self.workers().get("strata compaction")
-            layers = self.rows("SELECT name FROM strata.layers() ORDER BY 1")
-            seen.append((pid, cpu_ticks(pid) if pid else 0, layers))
-            if len(seen) < 4:
-                return False
-            (_, ticks, _), (_, ticks_now, _) = seen[-4], seen[-1]
-            return seen[-4][0::2] == seen[-1][0::2] and ticks_now - ticks <= 2
+            seen.append((self.value("SELECT compaction FROM strata.status()"),
+                         self.rows("SELECT name FROM strata.layers() ORDER BY 1")))
+            return len(seen) >= 4 and all(one == ("idle", seen[-1][1]) for one in seen[-4:])
 
         wait_until("compaction is at rest", at_rest, seconds=300, step=0.6)
 

@@ -7,9 +7,10 @@ from .history import LOAD_SETTINGS, history
 from .settings import POSTGRESQL, SIZES, WORK
 from .shell import say
 from .template import template
+from .turns import SLICE_SECONDS, tps_in_turns
 
 OTHER_PORT = 5433
-READ_SLICE_SECONDS = 2
+READ_ROUNDS = 5
 
 
 def _prewarm(cluster):
@@ -18,19 +19,17 @@ def _prewarm(cluster):
 
 
 def _read_only(off, on):
-    """Transactions a second of each, in short turns, because what else the machine does changes from second to second.
-    REQUIRES: both are running, and have nothing to do."""
-    sides = {"off": off, "on": on}
-    for cluster in sides.values():
+    """Transactions a second of each, in turns. REQUIRES: both are running, and have nothing to do."""
+    ports = {"off": off.port, "on": on.port}
+    for cluster in (off, on):
         _prewarm(cluster)
-        pgbench(READ_ONLY, READ_SLICE_SECONDS, SIZES.clients, port=cluster.port)
-    turns = []
-    for turn in range(max(1, SIZES.read_seconds // READ_SLICE_SECONDS)):
-        order = ("off", "on") if turn % 2 == 0 else ("on", "off")
-        tps = {side: pgbench(READ_ONLY, READ_SLICE_SECONDS, SIZES.clients, port=sides[side].port) for side in order}
-        turns.append({side: {"read_tps": tps[side]} for side in ("off", "on")})
-    say("present, pgbench -S: " + ", ".join(number(turn["on"]["read_tps"] / turn["off"]["read_tps"]) for turn in turns))
-    return turns
+        pgbench(READ_ONLY, 2, SIZES.clients, port=cluster.port)
+    rounds = []
+    for _ in range(READ_ROUNDS):
+        tps = tps_in_turns(READ_ONLY, max(1, SIZES.read_seconds // READ_ROUNDS), ports)
+        rounds.append({side: {"read_tps": tps[side]} for side in ports})
+    say("present, pgbench -S: " + ", ".join(number(one["on"]["read_tps"] / one["off"]["read_tps"]) for one in rounds))
+    return rounds
 
 
 def _round(cluster, number_, load):
@@ -48,7 +47,7 @@ def _stock(off):
     """PostgreSQL as it is on the cluster of strata off, for information."""
     off.start(install=POSTGRESQL, **LOAD_SETTINGS)
     try:
-        pgbench(READ_ONLY, max(1, SIZES.stock_seconds // 4), SIZES.clients, port=off.port, install=POSTGRESQL)
+        _prewarm(off)
         reads = pgbench(READ_ONLY, SIZES.stock_seconds, SIZES.clients, port=off.port, install=POSTGRESQL)
         tpcb = pgbench(TPCB, SIZES.stock_seconds, SIZES.clients, port=off.port, install=POSTGRESQL)
     finally:
@@ -87,27 +86,28 @@ def measure():
     return _figures(rounds, reads, stock), {"rounds": rounds, "reads": reads, "stock": stock}
 
 
+def _ratio(what, results, key, unit, target):
+    values = [result["on"][key] / result["off"][key] for result in results]
+    on, off = (median([result[side][key] for result in results]) for side in ("on", "off"))
+    detail = (f"on {number(on)} {unit}, off {number(off)} {unit}; ratio of each round "
+              + ", ".join(number(value) for value in values))
+    return Figure(what, "strata off", median(values), "", target, detail)
+
+
+def _against_stock(what, results, key, stock):
+    off = median([result["off"][key] for result in results])
+    return Figure(what, "PostgreSQL as it is", off / stock[key], "", "",
+                  f"{number(stock[key])} tps, {SIZES.stock_seconds} s once")
+
+
 def _figures(rounds, reads, stock):
-    def figure(what, key, unit, target, results=None):
-        results = results or rounds
-        values = [result["on"][key] / result["off"][key] for result in results]
-        medians = [median([result[side][key] for result in results]) for side in ("on", "off")]
-        detail = (f"on {number(medians[0])} {unit}, off {number(medians[1])} {unit}; ratio of each turn "
-                  + ", ".join(number(value) for value in values))
-        return Figure(what, "strata off", median(values), "", target, detail)
-
-    def stock_figure(what, key):
-        off = median([result["off"][key] for result in (reads if key == "read_tps" else rounds)])
-        return Figure(what, "PostgreSQL as it is", off / stock[key], "", "",
-                      f"{number(stock[key])} tps, {SIZES.stock_seconds} s once")
-
     size = f"scale {SIZES.scale}, {SIZES.clients} clients"
     return [
-        figure(f"TPS, pgbench TPC-B ({size}, {SIZES.round_seconds} s, {SIZES.rounds} rounds)", "tpcb_tps", "tps",
+        _ratio(f"TPS, pgbench TPC-B ({size}, {SIZES.round_seconds} s, {SIZES.rounds} rounds)", rounds, "tpcb_tps", "tps",
                ">= 0.95"),
-        figure(f"TPS, pgbench -S ({SIZES.read_seconds} s each, in turns of {READ_SLICE_SECONDS} s)", "read_tps", "tps",
-               ">= 0.99", reads),
-        figure("99th percentile of TPC-B latency", "p99_ms", "ms", "<= 1.10"),
-        stock_figure("TPS, pgbench TPC-B, strata off", "tpcb_tps"),
-        stock_figure("TPS, pgbench -S, strata off", "read_tps"),
+        _ratio(f"TPS, pgbench -S ({SIZES.read_seconds} s each, in turns of {SLICE_SECONDS} s)", reads, "read_tps", "tps",
+               ">= 0.99"),
+        _ratio("99th percentile of TPC-B latency", rounds, "p99_ms", "ms", "<= 1.10"),
+        _against_stock("TPS, pgbench TPC-B, strata off", rounds, "tpcb_tps", stock),
+        _against_stock("TPS, pgbench -S, strata off", reads, "read_tps", stock),
     ]
