@@ -98,9 +98,10 @@ struct Reader::Impl {
     Key key;
     Version version;
   };
-  // The first keys in [first, last] with a version at or before `at`, `limit` at most, ascending. Fewer than `limit` do
+  // The first keys in [first, last] with a version in (floor, at], `limit` at most, ascending. Fewer than `limit` do
   // not mean that there are no more: *next is where to go on, if anywhere.
-  std::vector<Found> scan_some(const Key& first, const Key& last, Lsn at, std::size_t limit, std::optional<Key>* next);
+  std::vector<Found> scan_some(const Key& first, const Key& last, Lsn at, Lsn floor, std::size_t limit,
+                               std::optional<Key>* next);
 
   Env& env;
   std::string directory;

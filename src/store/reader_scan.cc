@@ -101,8 +101,8 @@ Key successor(const Key& key) {
 
 }  // namespace
 
-std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const Key& last, Lsn at, std::size_t limit,
-                                                         std::optional<Key>* next) {
+std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const Key& last, Lsn at, Lsn floor,
+                                                         std::size_t limit, std::optional<Key>* next) {
   Newest recent;
   Key bound = last;
   const View view = this->view(
@@ -112,13 +112,13 @@ std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const
         bound = last;
       },
       [&](const Memtable& arena, Lsn upto) { collect_newest(arena, first, upto, limit, &bound, recent); });
-  const Lsn flushed = view.set->flushed();
-  std::erase_if(recent, [&](const auto& one) { return one.second.lsn <= flushed || bound < one.first; });
+  const Lsn below = std::max(view.set->flushed(), floor);
+  std::erase_if(recent, [&](const auto& one) { return one.second.lsn <= below || bound < one.first; });
 
   std::vector<RunCursor> cursors;
   const EncodedKey encoded_bound = encode_key(bound);
   for (LayerRun& run : view.set->runs()) {
-    if (run.lsns.begin > view.at) continue;
+    if (run.lsns.begin > view.at || run.lsns.end - 1 <= floor) continue;
     const std::size_t member = run.first_reaching(first);
     if (member == run.members().size() || bound < run.members()[member].layer.info.first_key) continue;
     cursors.emplace_back(*view.set, run, view.at);
@@ -156,7 +156,7 @@ std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const
     if (newer != recent.end() && newer->first == key) {
       found.push_back({.key = key, .version = std::move(newer->second)});
       ++newer;
-    } else {
+    } else if (newest->entry.lsn > floor) {
       const IndexEntry& entry = newest->entry;
       found.push_back({.key = key,
                        .version = {.lsn = entry.lsn,
@@ -176,7 +176,7 @@ std::optional<std::pair<Key, Version>> Reader::first_in(const Key& first, const 
     const Key begin = *from;
     auto found = impl_->run([&] {
       from.reset();
-      return impl_->scan_some(begin, last, upto, 1, &from);
+      return impl_->scan_some(begin, last, upto, kInvalidLsn, 1, &from);
     });
     if (!found.empty()) return std::make_pair(found.front().key, std::move(found.front().version));
   }
@@ -204,7 +204,7 @@ std::optional<std::pair<Key, Version>> Reader::first_mark_in(const Key& first, c
 }
 
 void Reader::scan(const Key& first, const Key& last, Lsn at,
-                  const std::function<bool(const Key&, const Version&)>& visit) {
+                  const std::function<bool(const Key&, const Version&)>& visit, Lsn floor) {
   std::size_t batch = 1;
   const Lsn upto = impl_->clamp(at);
   std::optional<Key> from = first;
@@ -212,7 +212,7 @@ void Reader::scan(const Key& first, const Key& last, Lsn at,
     const Key begin = *from;
     const auto found = impl_->run([&] {
       from.reset();
-      return impl_->scan_some(begin, last, upto, batch, &from);
+      return impl_->scan_some(begin, last, upto, floor, batch, &from);
     });
     for (const Impl::Found& one : found) {
       if (!visit(one.key, one.version)) return;

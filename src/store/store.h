@@ -201,9 +201,10 @@ class Reader {
   // layers that have one, or else the memtable, are enough. REQUIRES: both are keys of kind kTimeMark.
   [[nodiscard]] std::optional<std::pair<Key, Version>> first_mark_in(const Key& first, const Key& last);
 
-  // All keys in [first, last] that have a version with LSN <= at, ascending, each with its newest such version, until
-  // visit returns false.
-  void scan(const Key& first, const Key& last, Lsn at, const std::function<bool(const Key&, const Version&)>& visit);
+  // All keys in [first, last] that have a version in (floor, at], ascending, each with its newest such version, until
+  // visit returns false. Layers that have nothing above `floor` are not looked into.
+  void scan(const Key& first, const Key& last, Lsn at, const std::function<bool(const Key&, const Version&)>& visit,
+            Lsn floor = kInvalidLsn);
 
   // All versions of `key` with LSN in (floor, at], newest first, past bases too, until visit returns false.
   void history(const Key& key, Lsn at, Lsn floor, const std::function<bool(const Version&)>& visit);

@@ -79,10 +79,13 @@ MultiXactId next_multixact(Reader& reader, const CheckPoint& checkpoint, XLogRec
   }
   MultiXactId next = advance(start, above);
   const auto skip_holes = [&](MultiXactId first, MultiXactId last) {
-    reader.scan(multixact_key(first), multixact_key(last), at, [&](const Key& key, const Version& version) {
-      if (version.lsn > checkpoint.redo) next = advance(key.block, 1);
-      return true;
-    });
+    reader.scan(
+        multixact_key(first), multixact_key(last), at,
+        [&](const Key& key, const Version&) {
+          next = advance(key.block, 1);
+          return true;
+        },
+        checkpoint.redo);
   };
   const MultiXactId last = advance(next, kOutOfOrder);
   if (last > next) {

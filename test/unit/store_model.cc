@@ -130,15 +130,19 @@ class StoreModel : public ::testing::TestWithParam<unsigned> {
 
     const Key first = random_key();
     const Key last = random_key();
-    const auto expected = model_.newest_in(first, last, upto);
+    auto expected = model_.newest_in(first, last, upto);
     const auto found = reader().first_in(first, last, at);
     ASSERT_EQ(found.has_value(), !expected.empty());
     ASSERT_TRUE(!found || (found->first == expected.front().first && equal(found->second, expected.front().second)));
+    std::erase_if(expected, [&](const auto& one) { return one.second.lsn <= floor; });
     std::vector<std::pair<Key, Version>> scanned;
-    reader().scan(first, last, at, [&](const Key& k, const Version& version) {
-      scanned.emplace_back(k, version);
-      return true;
-    });
+    reader().scan(
+        first, last, at,
+        [&](const Key& k, const Version& version) {
+          scanned.emplace_back(k, version);
+          return true;
+        },
+        floor);
     ASSERT_TRUE(
         std::equal(scanned.begin(), scanned.end(), expected.begin(), expected.end(),
                    [](const auto& a, const auto& b) { return a.first == b.first && equal(a.second, b.second); }));
