@@ -73,13 +73,10 @@ double lateness() {
   return seen <= work_began_at ? 0 : static_cast<double>(seen - work_began_at) / kMaxWalMeanwhile;
 }
 
-void choose_priority() { give_way(lateness() > 1 ? kGivingWay : kLeftover); }
-
 Portions portions({.portion_us = 200, .nap_ms = 2}, lateness);
 
 void pause() {
   handle_interrupts();
-  choose_priority();
   enforce_wal_lag();
   if (!merging_is_wanted()) throw Abandoned();
   portions.step();
@@ -194,7 +191,6 @@ void run() {
   before_shmem_exit(close_compactor, 0);
   for (;;) {
     work_began_at = pg::shared_store->visible_lsn();
-    choose_priority();
     const Pause pause = try_to_compact();
     nap(pause.milliseconds, pause.wait);
   }
@@ -216,5 +212,6 @@ void register_compaction_worker() { register_worker("strata compaction", "strata
 
 void strata_compaction_main(Datum) {
   strata::workers::start_process();
+  strata::workers::give_way();
   strata::pg::guarded([] { strata::workers::run(); });
 }

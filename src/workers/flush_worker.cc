@@ -107,6 +107,6 @@ void register_flush_worker() { register_worker("strata flush", "strata_flush_mai
 
 void strata_flush_main(Datum) {
   strata::workers::start_process();
-  strata::workers::give_way(strata::workers::kGivingWay);
+  strata::workers::give_way();
   strata::pg::guarded([] { strata::workers::run(); });
 }

@@ -282,7 +282,7 @@ void register_ingest_worker() { register_worker("strata ingest", "strata_ingest_
 
 void strata_ingest_main(Datum) {
   strata::workers::start_process();
-  strata::workers::give_way(strata::workers::kGivingWay);
+  strata::workers::give_way();
   strata::workers::appear_in_shared_state();
   strata::pg::guarded([] { strata::workers::run(); });
 }

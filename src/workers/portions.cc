@@ -16,6 +16,7 @@ extern "C" {
 #include <optional>
 
 #include "pg/shared_state.h"
+#include "workers/priority.h"
 #include "workers/process.h"
 
 namespace strata::workers {
@@ -62,7 +63,10 @@ void Portions::step() {
   const std::int64_t now = now_us();
   if (now - began_us_ < portion_us_) return;
   const double lateness = lateness_();
-  if (lateness < 1 && others_want_processors(now)) nap(lengths_.nap_ms, pg::Wait::kGivingWay);
+  if (lateness < 1 && others_want_processors(now)) {
+    give_way();
+    nap(lengths_.nap_ms, pg::Wait::kGivingWay);
+  }
   portion_us_ = static_cast<std::int64_t>(static_cast<double>(lengths_.portion_us) *
                                           (1 + std::min(lateness, 1.0) * (kMostPortions - 1)));
   began_us_ = now_us();

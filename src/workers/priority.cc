@@ -14,22 +14,21 @@ extern "C" {
 namespace strata::workers {
 namespace {
 
-void lower_process_once() {
-  static bool done = false;
-  if (done) return;
-  done = true;
-  if (setpriority(PRIO_PROCESS, 0, kGivingWay) != 0) {
+constexpr int kNiceness = 10;
+
+void lower_process() {
+  if (setpriority(PRIO_PROCESS, 0, kNiceness) != 0) {
     ereport(LOG, (errmsg("strata: could not lower the priority of a process: %m")));
   }
 }
 
-// False: the kernel wants to be asked again later.
-bool set_group_niceness(int niceness) {
+// False: the kernel wants to be asked again later. It lets one process at a time do this, ten times a second.
+bool lower_session() {
   // A session that is not this process's own has other processes in it.
   if (getsid(0) != getpid()) return true;
   const int file = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
   if (file < 0) return true;
-  const std::string text = std::to_string(niceness);
+  const std::string text = std::to_string(kNiceness);
   const bool again = write(file, text.data(), text.size()) < 0 && errno == EAGAIN;
   close(file);
   return !again;
@@ -37,10 +36,12 @@ bool set_group_niceness(int niceness) {
 
 }  // namespace
 
-void give_way(int niceness) {
-  static int group_niceness = 0;
-  lower_process_once();
-  if (niceness != group_niceness && set_group_niceness(niceness)) group_niceness = niceness;
+void give_way() {
+  static bool process_is_lower = false;
+  static bool session_is_lower = false;
+  if (!process_is_lower) lower_process();
+  process_is_lower = true;
+  if (!session_is_lower) session_is_lower = lower_session();
 }
 
 }  // namespace strata::workers

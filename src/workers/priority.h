@@ -3,14 +3,10 @@
 
 namespace strata::workers {
 
-// About a tenth of a processor that sessions want as well.
-inline constexpr int kGivingWay = 10;
-// What sessions leave over, and next to nothing else.
-inline constexpr int kLeftover = 19;
-
-// Gives way to all other processes: `niceness` is 10 (kGivingWay) to 19, and may be changed at any time. On kernels
-// that schedule sessions of processes before processes (autogroups), it is that of this process's session; elsewhere it
-// stays at kGivingWay, because a process may not take back what it gave. Where neither works, that is logged once.
-void give_way(int niceness);
+// Gives this process niceness 10, about a tenth of a processor that sessions want as well: also to its session, which
+// is what counts on kernels that schedule sessions of processes before processes (autogroups). Where the first does not
+// work, that is logged. The kernel may refuse the second for a while: call it again, which costs nothing when all is
+// done.
+void give_way();
 
 }  // namespace strata::workers
