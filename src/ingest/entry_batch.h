@@ -41,6 +41,15 @@ class EntryBatch {
     entries_.push_back({.key = key, .lsn = lsn_, .type = type, .base = base, .value = value});
   }
 
+  // A version whose value stays in WAL, where the store finds it by `reference`, which is copied.
+  template <class Reference>
+  void add_in_wal(const Key& key, EntryType type, bool base, const Reference& reference) {
+    std::span<std::byte> copy = allocate(sizeof(reference));
+    std::memcpy(copy.data(), &reference, sizeof(reference));
+    add(key, type, base, copy);
+    entries_.back().in_wal = true;
+  }
+
   // A whole value, copied.
   void add_value(const Key& key, const void* value, std::size_t bytes) {
     std::span<std::byte> copy = allocate(bytes);

@@ -13,6 +13,7 @@ extern "C" {
 #include "ingest/keys.h"
 #include "ingest/record.h"
 #include "pg/lsn_format.h"
+#include "pg/wal_images.h"
 #include "store/time_marks.h"
 
 namespace strata::ingest {
@@ -140,6 +141,11 @@ void RecordTranslator::add_block(int block_id) {
   if (block.apply_image) {
     if (redo_changes_restored_pages(XLogRecGetRmid(record_))) {
       batch_.add(key, EntryType::kRecord, true, serialize_record(*record_->record, block_id, batch_));
+    } else if (leave_images_in_wal_) {
+      batch_.add_in_wal(key, EntryType::kImage, true,
+                        pg::WalImage{.begin = record_->ReadRecPtr,
+                                     .bytes = static_cast<std::uint32_t>(record_->EndRecPtr - record_->ReadRecPtr),
+                                     .block_id = static_cast<std::uint32_t>(block_id)});
     } else {
       char* page = restore_image(block_id);
       if (!PageIsNew(page)) PageSetLSN(page, record_->EndRecPtr);

@@ -35,6 +35,9 @@ class RecordTranslator {
   // Throws HistoryEnds, or StoreError; after a StoreError the same record may be given again.
   std::span<const Entry> translate(XLogReaderState* record, Lsn published);
 
+  // From now on images stay in WAL, and versions only say where: for a backlog, nearly all of which are images.
+  void leave_images_in_wal(bool leave) { leave_images_in_wal_ = leave; }
+
   // The last record's entries must be published before the next record is translated: it may depend on them.
   [[nodiscard]] bool must_publish() const { return must_publish_; }
 
@@ -59,7 +62,9 @@ class RecordTranslator {
   void add_block(int block_id);
   // The page that the block's image restores, in the batch's memory.
   char* restore_image(int block_id);
-  [[nodiscard]] bool says_nothing_new(int block_id);  // translate_xlog.cc
+  // The same, but undefined between its header and its special space, where that is quicker to have.
+  const char* restore_ends_of_image(int block_id);    // translate_xlog.cc
+  [[nodiscard]] bool says_nothing_new(int block_id);  //
   void grow(const RelFileLocator& locator, ForkNumber fork, BlockNumber blocks);
   void drop(const RelFileLocator& locator);
   void truncate_map(const RelFileLocator& locator, BlockNumber heap_blocks);
@@ -84,6 +89,7 @@ class RecordTranslator {
   XLogReaderState* record_ = nullptr;
   Lsn published_ = kInvalidLsn;
   bool must_publish_ = false;
+  bool leave_images_in_wal_ = false;
   // The record's bytes without any image, made when the first block needs them.
   std::span<const std::byte> bare_record_;
 

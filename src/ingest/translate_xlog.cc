@@ -7,6 +7,7 @@ extern "C" {
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "catalog/pg_control.h"
+#include "storage/bufpage.h"
 }
 
 #include "ingest/hint_images.h"
@@ -20,6 +21,9 @@ constexpr std::byte kEmptyCommitLogPage[BLCKSZ] = {};
 // An image for hint bits is welcome where this many versions have gathered since the last base: what is not merged yet
 // has no other bound.
 constexpr std::uint32_t kLongChain = 64;
+
+// The special space of the pages whose images may be left out is no larger.
+constexpr int kEndBytes = 32;
 
 }  // namespace
 
@@ -65,6 +69,18 @@ void RecordTranslator::translate_xlog() {
   }
 }
 
+const char* RecordTranslator::restore_ends_of_image(int block_id) {
+  const DecodedBkpBlock& block = record_->record->blocks[block_id];
+  const int behind_hole = BLCKSZ - block.hole_offset - block.hole_length;
+  const bool has_ends =
+      block.hole_length == 0 || (block.hole_offset >= SizeOfPageHeaderData && behind_hole >= kEndBytes);
+  if (BKPIMAGE_COMPRESSED(block.bimg_info) || !has_ends) return restore_image(block_id);
+  char* page = reinterpret_cast<char*>(batch_.allocate(BLCKSZ).data());
+  std::memcpy(page, block.bkp_image, SizeOfPageHeaderData);
+  std::memcpy(page + BLCKSZ - kEndBytes, block.bkp_image + block.bimg_len - kEndBytes, kEndBytes);
+  return page;
+}
+
 // Whether the page before an image for hint bits is the page after it, for all that a query can see.
 bool RecordTranslator::says_nothing_new(int block_id) {
   // Up to the horizon only images make pages of the baseline whole.
@@ -74,7 +90,7 @@ bool RecordTranslator::says_nothing_new(int block_id) {
   const ForkSize size = sizes_.get(size_key(block.rlocator, block.forknum));
   if (!size || block.blkno >= *size) return false;
   if (chain_lengths_.of(page_key(block.rlocator, block.forknum, block.blkno)) >= kLongChain) return false;
-  return manager_of_hints(restore_image(block_id)).has_value();
+  return manager_of_hints(restore_ends_of_image(block_id)).has_value();
 }
 
 void RecordTranslator::translate_checkpoint() {

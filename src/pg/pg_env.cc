@@ -3,6 +3,7 @@
 #include "pg/guard.h"
 #include "pg/pointed_env.h"
 #include "pg/wait_events.h"
+#include "pg/wal_images.h"
 
 extern "C" {
 #include "storage/fd.h"
@@ -189,6 +190,7 @@ class PgEnv final : public Env {
   void truncate(const std::string& path, std::uint64_t size) override {
     if (::truncate(path.c_str(), static_cast<off_t>(size)) < 0) fail("truncate", path);
   }
+  std::unique_ptr<WalValues> wal_values() override { return open_wal_images(); }
 };
 
 }  // namespace

@@ -34,6 +34,7 @@ class PointedEnv final : public Env {
   void rename(const std::string& from, const std::string& to) override;
   void remove(const std::string& path) override;
   void truncate(const std::string& path, std::uint64_t size) override { files_.truncate(path, size); }
+  std::unique_ptr<WalValues> wal_values() override { return files_.wal_values(); }
   void reached(const char* point) override;
 
  private:

@@ -39,6 +39,8 @@ struct Entry {
   EntryType type = EntryType::kValue;
   bool base = false;  // needs no older version: an image, a record that initialises, a whole value
   std::span<const std::byte> value;
+  // The value stays in WAL until it is flushed, and `value` is what Env::wal_values() finds it by.
+  bool in_wal = false;
 };
 
 // A version that was read. Owns its value.

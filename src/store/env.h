@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "store/wal_values.h"
+
 namespace strata {
 
 // A file open for positioned reads. Every function throws StoreError.
@@ -45,6 +47,8 @@ class Env {
   virtual void rename(const std::string& from, const std::string& to) = 0;  // atomic
   virtual void remove(const std::string& path) = 0;                         // no error when it is gone
   virtual void truncate(const std::string& path, std::uint64_t size) = 0;
+  // What reads values that were left in WAL; null where there is no WAL.
+  [[nodiscard]] virtual std::unique_ptr<WalValues> wal_values() { return nullptr; }
   // A point that no I/O marks: where tests hold or end the process. `point` is a literal.
   virtual void reached([[maybe_unused]] const char* point) {}
 };

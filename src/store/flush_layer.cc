@@ -15,9 +15,11 @@ Layer write_flush_layer(const FlushTarget& target, OutputFiles& files,
   return layer;
 }
 
-void add_versions(Memtable::Cursor begin, const Memtable::Cursor& end, Lsn above, LayerWriter& layer) {
+void add_versions(Memtable::Cursor begin, const Memtable::Cursor& end, Lsn above, WalValuesOnDemand& wal,
+                  LayerWriter& layer) {
+  std::string room;
   for (; begin.valid() && begin != end; begin.next()) {
-    if (begin.lsn() < above) layer.add(begin.entry(), begin.sequence());
+    if (begin.lsn() < above) layer.add(wal.complete(begin.entry(), room), begin.sequence());
   }
 }
 

@@ -29,7 +29,8 @@ struct Flusher::Impl {
   Layer write(const FlushHandover::Request& request);
   void add_all(const FlushHandover::Request& request, LayerWriter& layer);
   // The versions of one key, from `begin` to `end`.
-  void rewrite(Memtable::Cursor begin, const Memtable::Cursor& end, LsnRange lsns, LayerWriter& layer);
+  void rewrite(Memtable::Cursor begin, const Memtable::Cursor& end, LsnRange lsns, WalValuesOnDemand& wal,
+               LayerWriter& layer);
   // What was learned of older versions ends with the layer.
   void forget_older() {
     rewriter.reset();
@@ -62,7 +63,8 @@ void Flusher::Impl::release(State next) {
   shared.flushes().release(next);
 }
 
-void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end, LsnRange lsns, LayerWriter& layer) {
+void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end, LsnRange lsns, WalValuesOnDemand& wal,
+                            LayerWriter& layer) {
   if (reader == nullptr) {
     reader = std::make_unique<Reader>(env, directory, &shared, ReaderOptions{.cache_bytes = options.memory_bytes / 2});
   }
@@ -75,12 +77,13 @@ void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end,
   while (begin != end) {
     pause();
     std::vector<MergedVersion> versions;
+    std::string room;
     std::size_t bytes = 0;
     Memtable::Cursor next = begin;
     for (; next != end; next.next()) {
       if (next.lsn() >= lsns.end) continue;
       if (bytes > options.memory_bytes / 2 && next.lsn() != versions.back().version.lsn) break;
-      const Entry entry = next.entry();
+      const Entry entry = wal.complete(next.entry(), room);
       const auto* value = reinterpret_cast<const char*>(entry.value.data());
       versions.push_back({.sequence = next.sequence(),
                           .version = {.lsn = entry.lsn,
@@ -96,13 +99,14 @@ void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end,
     } catch (const StoreError& error) {
       if (error.kind() != ErrorKind::kCorrupt) throw;
       // What is older is damaged: that is its readers' trouble, not this layer's.
-      add_versions(begin, next, lsns.end, layer);
+      add_versions(begin, next, lsns.end, wal, layer);
     }
     begin = next;
   }
 }
 
 void Flusher::Impl::add_all(const FlushHandover::Request& request, LayerWriter& layer) {
+  WalValuesOnDemand wal(env);
   Memtable::Cursor cursor(shared.arena(request.arena));
   cursor.seek_first();
   while (cursor.valid()) {
@@ -111,9 +115,9 @@ void Flusher::Impl::add_all(const FlushHandover::Request& request, LayerWriter& 
     const bool is_long = cursor.longest_chain() > options.bounds.versions_of(cursor.key().kind);
     cursor.next_key();
     if (is_long) {
-      rewrite(begin, cursor, request.lsns, layer);
+      rewrite(begin, cursor, request.lsns, wal, layer);
     } else {
-      add_versions(begin, cursor, request.lsns.end, layer);
+      add_versions(begin, cursor, request.lsns.end, wal, layer);
     }
   }
 }

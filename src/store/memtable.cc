@@ -127,6 +127,7 @@ Memtable::Link Memtable::add_version(const Entry& entry, std::uint32_t sequence,
   node->value_bytes = static_cast<std::uint32_t>(entry.value.size());
   node->type = entry.type;
   node->base = entry.base;
+  node->in_wal = entry.in_wal;
   if (!entry.value.empty()) {
     std::memcpy(const_cast<std::byte*>(node->value()), entry.value.data(), entry.value.size());
   }
@@ -204,7 +205,8 @@ Entry Memtable::Cursor::entry() const {
                .lsn = version_->lsn,
                .type = version_->type,
                .base = version_->base,
-               .value = {version_->value(), version_->value_bytes}};
+               .value = {version_->value(), version_->value_bytes},
+               .in_wal = version_->in_wal};
 }
 
 }  // namespace strata

@@ -20,9 +20,10 @@ namespace strata {
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free);
 
-// One arena: a skip list of keys, and for each of them its versions, newest first, with values inline. Versions come in
-// the order of WAL, so a new one of a known key is found a place by a hash table, without a search.
-// One thread of one process adds; any number read at the same time. Nothing is taken out but by reset().
+// One arena: a skip list of keys, and for each of them its versions, newest first, with their values or with what
+// refers to them in WAL. Versions come in the order of WAL, so a new one of a known key is found a place by a hash
+// table, without a search. One thread of one process adds; any number read at the same time. Nothing is taken out but
+// by reset().
 class Memtable {
  private:
   struct KeyNode;
@@ -66,7 +67,7 @@ class Memtable {
     [[nodiscard]] const Key& key() const;
     [[nodiscard]] Lsn lsn() const;
     [[nodiscard]] std::uint32_t sequence() const;
-    // Its value lies in the arena.
+    // Its value lies in the arena, or in WAL.
     [[nodiscard]] Entry entry() const;
     // How many versions of the key come one after the other, at most, of which none is a base. REQUIRES: nothing is
     // added any more.
@@ -98,7 +99,8 @@ class Memtable {
     std::uint32_t value_bytes;
     EntryType type;
     bool base;
-    // Followed by the value.
+    bool in_wal;
+    // Followed by the value, or by what refers to it.
 
     [[nodiscard]] const std::byte* value() const { return reinterpret_cast<const std::byte*>(this + 1); }
   };

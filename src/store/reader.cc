@@ -8,13 +8,6 @@ namespace strata {
 
 namespace {
 
-Version copy_version(const Entry& entry) {
-  return {.lsn = entry.lsn,
-          .type = entry.type,
-          .base = entry.base,
-          .value = {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}};
-}
-
 // A value that is in a value block, and the version that it belongs to.
 struct ValueWanted {
   const LayerFile* file;
@@ -42,12 +35,29 @@ void read_values(std::vector<ValueWanted>& wanted) {
 
 }  // namespace
 
+MemtableVersion copy_version(const Entry& entry, std::uint32_t sequence) {
+  return {.version = {.lsn = entry.lsn,
+                      .type = entry.type,
+                      .base = entry.base,
+                      .value = {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}},
+          .sequence = sequence,
+          .in_wal = entry.in_wal};
+}
+
+void MemtableVersion::complete(WalValuesOnDemand& wal) {
+  if (!in_wal) return;
+  std::string value;
+  wal.read(std::as_bytes(std::span(version.value)), value);
+  version.value = std::move(value);
+  in_wal = false;
+}
+
 void collect_versions(const Memtable& arena, const Key& key, Lsn at, Lsn floor, Walk walk,
                       std::vector<MemtableVersion>& out) {
   Memtable::Cursor cursor(arena);
   for (cursor.seek(key, at); cursor.valid() && cursor.key() == key && cursor.lsn() > floor; cursor.next()) {
     const Entry entry = cursor.entry();
-    out.push_back({.version = copy_version(entry), .sequence = cursor.sequence()});
+    out.push_back(copy_version(entry, cursor.sequence()));
     if (walk == Walk::kNewest || (walk == Walk::kToBase && entry.base)) return;
   }
 }
@@ -104,6 +114,7 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
       });
 
   std::vector<Chain> chains(keys.size());
+  WalValuesOnDemand wal(env);
   std::vector<ValueWanted> wanted;
   std::vector<LayerVersion> older;
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -124,8 +135,10 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
         wanted.push_back({.file = version.file, .entry = version.entry, .version = &chain.back()});
       }
     });
-    std::for_each(recent[i].rbegin(), recent[i].rend(),
-                  [&](MemtableVersion& version) { chain.push_back(std::move(version.version)); });
+    std::for_each(recent[i].rbegin(), recent[i].rend(), [&](MemtableVersion& version) {
+      version.complete(wal);
+      chain.push_back(std::move(version.version));
+    });
   }
   read_values(wanted);
   return chains;
@@ -181,6 +194,8 @@ void Reader::history(const Key& key, Lsn at, Lsn floor, const std::function<bool
         at, [&] { recent.clear(); },
         [&](const Memtable& arena, Lsn upto) { collect_versions(arena, key, upto, floor, Walk::kAll, recent); });
     merge_versions(recent, view.set->flushed(), Walk::kAll);
+    WalValuesOnDemand wal(impl.env);
+    for (MemtableVersion& one : recent) one.complete(wal);
     set = view.set;
     set->find(key, view.at, floor, Walk::kAll, older);
   });

@@ -13,8 +13,12 @@ namespace strata {
 
 // Copied out of an arena.
 struct MemtableVersion {
-  Version version;
+  Version version;  // its value is what refers to it where that stands in WAL
   std::uint32_t sequence = 0;
+  bool in_wal = false;
+
+  // Reads the value.
+  void complete(WalValuesOnDemand& wal);
 };
 
 // Layers, and up to where they and the memtable may be read together: what is at or below set->flushed() comes from
@@ -75,7 +79,8 @@ struct Reader::Impl {
     Impl& impl_;
   };
 
-  // Runs `body`, which must be repeatable; again when a file went away that no slot protects.
+  // Runs `body`, which must be repeatable; again when a file went away that no slot protects: a layer's where there is
+  // no slot, or WAL whose versions have gone into a layer meanwhile.
   template <class Body>
   auto run(Body&& body) {
     const Use use(*this);
@@ -84,7 +89,9 @@ struct Reader::Impl {
       try {
         return body();
       } catch (const StoreError&) {
-        if (slot >= 0 || attempt == kAttempts) throw;
+        const bool flushed_meanwhile = shared != nullptr && shared->layer_set_version() != set_version;
+        if ((slot >= 0 && !flushed_meanwhile) || attempt == kAttempts) throw;
+        if (slot >= 0) continue;
         set.reset();
         cache.clear();
       }
@@ -113,6 +120,8 @@ struct Reader::Impl {
   std::shared_ptr<LayerSet> set;
 };
 
+// Copied while the arena is pinned.
+[[nodiscard]] MemtableVersion copy_version(const Entry& entry, std::uint32_t sequence);
 // Appends the versions of `key` in (floor, at] that an arena has, as far as `walk` goes.
 void collect_versions(const Memtable& arena, const Key& key, Lsn at, Lsn floor, Walk walk,
                       std::vector<MemtableVersion>& out);

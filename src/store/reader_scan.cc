@@ -62,7 +62,7 @@ class RunCursor {
   std::optional<LayerCursor> cursor_;
 };
 
-using Newest = std::map<Key, Version>;
+using Newest = std::map<Key, MemtableVersion>;
 
 // The newest versions of the first `limit` keys in [first, last]; lowers *last to the key up to which it looked.
 void collect_newest(const Memtable& arena, const Key& first, Lsn at, std::size_t limit, Key* last, Newest& out) {
@@ -76,13 +76,8 @@ void collect_newest(const Memtable& arena, const Key& first, Lsn at, std::size_t
       continue;
     }
     const Entry entry = cursor.entry();
-    Version& version = out[key];
-    if (version.lsn < entry.lsn) {
-      version = {.lsn = entry.lsn,
-                 .type = entry.type,
-                 .base = entry.base,
-                 .value = {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}};
-    }
+    MemtableVersion& newest = out[key];
+    if (newest.version.lsn < entry.lsn) newest = copy_version(entry, cursor.sequence());
     if (++count == limit) {
       *last = key;
       return;
@@ -113,7 +108,9 @@ std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const
       },
       [&](const Memtable& arena, Lsn upto) { collect_newest(arena, first, upto, limit, &bound, recent); });
   const Lsn below = std::max(view.set->flushed(), floor);
-  std::erase_if(recent, [&](const auto& one) { return one.second.lsn <= below || bound < one.first; });
+  std::erase_if(recent, [&](const auto& one) { return one.second.version.lsn <= below || bound < one.first; });
+  WalValuesOnDemand wal(env);
+  for (auto& [key, newest] : recent) newest.complete(wal);
 
   std::vector<RunCursor> cursors;
   const EncodedKey encoded_bound = encode_key(bound);
@@ -143,7 +140,7 @@ std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const
     const EncodedKey encoded = lowest == nullptr ? encode_key(newer->first) : *lowest;
     const Key key = decode_key(encoded);
     if (newer != recent.end() && newer->first < key) {
-      found.push_back({.key = newer->first, .version = std::move(newer->second)});
+      found.push_back({.key = newer->first, .version = std::move(newer->second.version)});
       ++newer;
       continue;
     }
@@ -154,7 +151,7 @@ std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const
       cursor.next();
     }
     if (newer != recent.end() && newer->first == key) {
-      found.push_back({.key = key, .version = std::move(newer->second)});
+      found.push_back({.key = key, .version = std::move(newer->second.version)});
       ++newer;
     } else if (newest->entry.lsn > floor) {
       const IndexEntry& entry = newest->entry;

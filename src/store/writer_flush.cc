@@ -32,7 +32,9 @@ Layer Writer::Impl::write_layer_of(int arena, LsnRange lsns) {
   const Memtable& table = shared.arena(arena);
   Memtable::Cursor first(table);
   first.seek_first();
-  return write_layer(lsns, [&](LayerWriter& layer) { add_versions(first, Memtable::Cursor(table), lsns.end, layer); });
+  WalValuesOnDemand wal(env);
+  return write_layer(lsns,
+                     [&](LayerWriter& layer) { add_versions(first, Memtable::Cursor(table), lsns.end, wal, layer); });
 }
 
 void Writer::Impl::wait() const {
@@ -178,7 +180,9 @@ void Writer::Impl::put_past_memtable(std::span<const Entry> entries, Lsn end) {
   ManifestEdit edit;
   edit.flushed = end;
   edit.added.push_back(write_layer({.begin = end, .end = end + 1}, [&](LayerWriter& layer) {
-    for (const SequencedEntry& one : all) layer.add(one.entry, one.sequence);
+    WalValuesOnDemand wal(env);
+    std::string room;
+    for (const SequencedEntry& one : all) layer.add(wal.complete(one.entry, room), one.sequence);
   }));
   apply_flush(std::move(edit));
   shared.set_visible_lsn(end);

@@ -30,6 +30,10 @@ constexpr long kNapAtEndOfWal = 200;  // milliseconds
 constexpr int kMaxFailedReads = 10;
 constexpr long kNapAfterFailedRead = 100;  // milliseconds
 
+// More WAL than this is a backlog: what is left of it then has room in the memtable with all its images, so that ingest
+// does not wait for a flush.
+Lsn backlog_bytes() { return static_cast<Lsn>(pg::memtable_size_kb) * 1024 / 4; }
+
 // Where the record that follows one which ends at `end` begins, as sessions see the end of WAL: behind the page's
 // header.
 Lsn start_of_next_record(Lsn end) {
@@ -81,6 +85,7 @@ void Follower::run() {
     }
     publish();
     serve();
+    flush_what_is_in_wal();
     count();
     pg::report_end_of_wal();
     nap(kNapAtEndOfWal, pg::Wait::kIngestWal);
@@ -119,6 +124,8 @@ bool Follower::read_record() {
 
 void Follower::ingest_record() {
   std::span<const Entry> entries;
+  const bool is_backlog = position_ + backlog_bytes() < chunks_.flushed();
+  translator_.leave_images_in_wal(is_backlog);
   try {
     persist([&] { entries = translator_.translate(wal_.get(), published_); });
   } catch (const ingest::HistoryEnds&) {
@@ -127,6 +134,7 @@ void Follower::ingest_record() {
     throw;
   }
   const Lsn end = wal_->EndRecPtr;
+  if (is_backlog) in_wal_ = end;
   if (!entries.empty()) persist([&] { writer_.put(entries, end); });
   position_ = end;
   let_go_of_flushed_wal();
@@ -157,6 +165,12 @@ void Follower::publish() {
     persist([&] { writer_.start_flush(); });
     let_go_of_flushed_wal();
   }
+}
+
+void Follower::flush_what_is_in_wal() {
+  if (writer_.flushed_lsn() >= in_wal_) return;
+  persist([&] { writer_.start_flush(); });
+  let_go_of_flushed_wal();
 }
 
 void Follower::count() {

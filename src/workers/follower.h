@@ -36,6 +36,8 @@ class Follower {
   bool read_record();
   void ingest_record();
   void publish();
+  // What is left in WAL is read a second time by whoever wants it: it goes to a layer when there is time for that.
+  void flush_what_is_in_wal();
   // Takes over what the workers beside have done.
   void serve();
   void let_go_of_flushed_wal();
@@ -48,10 +50,11 @@ class Follower {
   ingest::RecordTranslator translator_;
   WalChunks chunks_;
   std::unique_ptr<XLogReaderState, FreeReader> wal_;
-  Lsn position_;   // where the next record begins
-  Lsn published_;  // up to where sessions see
-  Lsn kept_from_;  // what the slot was last set to
-  Lsn counted_;    // up to where the statistics know
+  Lsn position_;              // where the next record begins
+  Lsn published_;             // up to where sessions see
+  Lsn kept_from_;             // what the slot was last set to
+  Lsn in_wal_ = kInvalidLsn;  // up to where versions may have been left in WAL
+  Lsn counted_;               // up to where the statistics know
   WriteCounters counted_writes_;
   Portions portions_;
   int unpublished_records_ = 0;

@@ -26,7 +26,7 @@ int WalChunks::read_page(XLogReaderState* reader, XLogRecPtr page, int bytes_wan
   WalChunks& chunks = *static_cast<WalChunks*>(reader->private_data);
   if (page < chunks.begin_ || page + static_cast<Lsn>(bytes_wanted) > chunks.end_) {
     TimeLineID timeline = 0;
-    const XLogRecPtr flushed = GetFlushRecPtr(&timeline);
+    const XLogRecPtr flushed = chunks.flushed_ = GetFlushRecPtr(&timeline);
     if (page + static_cast<Lsn>(bytes_wanted) > flushed) {
       chunks.end_of_wal_ = true;
       return -1;

@@ -23,11 +23,14 @@ class WalChunks {
   static int read_page(XLogReaderState* reader, XLogRecPtr page, int bytes_wanted, XLogRecPtr record, char* buffer);
 
   [[nodiscard]] bool take_end_of_wal();
+  // The end of the flushed WAL when it was last looked for.
+  [[nodiscard]] Lsn flushed() const { return flushed_; }
 
  private:
   std::unique_ptr<char[]> chunk_;
   Lsn begin_ = kInvalidLsn;
   Lsn end_ = kInvalidLsn;  // of what is in the chunk
+  Lsn flushed_ = kInvalidLsn;
   bool end_of_wal_ = false;
 };
 
