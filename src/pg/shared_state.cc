@@ -27,7 +27,7 @@ namespace strata::pg {
 
 SharedState* shared_state = nullptr;
 SharedStore* shared_store = nullptr;
-int memtable_size_kb = 64 * 1024;
+int memtable_size_kb = 128 * 1024;
 
 namespace {
 

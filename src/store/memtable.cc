@@ -13,7 +13,7 @@ namespace strata {
 namespace {
 
 constexpr std::uint64_t kSeed = 0x9E3779B97F4A7C15;
-constexpr std::size_t kArenaBytesPerBucket = 256;
+constexpr std::size_t kArenaBytesPerBucket = 512;
 
 constexpr std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -27,19 +27,24 @@ std::uint64_t hash_of(const Key& key) {
 
 }  // namespace
 
-std::size_t Memtable::key_bytes(int height) {
-  return round_up(sizeof(KeyNode) + static_cast<std::size_t>(height) * sizeof(std::atomic<Link>), kUnit);
+std::size_t Memtable::key_bytes() { return round_up(sizeof(KeyNode), kUnit); }
+
+std::size_t Memtable::group_bytes(std::uint32_t height, std::uint32_t width) {
+  return round_up(sizeof(Group) + (height + width) * sizeof(std::atomic<Link>), kUnit);
 }
 
 std::size_t Memtable::version_bytes(std::size_t value_bytes) {
   return round_up(sizeof(VersionNode) + value_bytes, kUnit);
 }
 
-std::size_t Memtable::space_for(std::size_t value_bytes) { return key_bytes(kMaxHeight) + version_bytes(value_bytes); }
+std::size_t Memtable::space_for(std::size_t value_bytes) {
+  return group_bytes(kMaxHeight, kMaxWidth) + key_bytes() + version_bytes(value_bytes);
+}
 
 Memtable& Memtable::format(void* arena, std::size_t bytes) {
   static_assert(std::is_trivially_destructible_v<Memtable>);
-  static_assert(alignof(KeyNode) <= kUnit && alignof(VersionNode) <= kUnit && sizeof(Memtable) % alignof(Link) == 0);
+  static_assert(alignof(KeyNode) <= kUnit && alignof(Group) <= kUnit && alignof(VersionNode) <= kUnit &&
+                sizeof(Memtable) % alignof(Link) == 0);
   auto* table = new (arena) Memtable;
   // A link of 32 bits reaches this far.
   constexpr std::size_t kReach = kUnit * (std::size_t{1} << 32) - kUnit;
@@ -63,53 +68,72 @@ void Memtable::reset() {
 std::size_t Memtable::free_bytes() const { return bytes_ - used_; }
 std::size_t Memtable::used_bytes() const { return used_ - header_bytes(); }
 
-const Memtable::KeyNode* Memtable::first_not_before(const Key& key) const {
+std::byte* Memtable::take(std::size_t bytes) {
+  std::byte* begin = reinterpret_cast<std::byte*>(this) + used_;
+  used_ += bytes;
+  return begin;
+}
+
+Memtable::Link Memtable::link_to(const void* node) const {
+  return static_cast<Link>(
+      static_cast<std::size_t>(static_cast<const std::byte*>(node) - reinterpret_cast<const std::byte*>(this)) / kUnit);
+}
+
+const Memtable::Group* Memtable::first_not_before(const Key& first) const {
   const std::atomic<Link>* links = head_.data();
-  const KeyNode* last_seen = nullptr;
-  for (int level = kMaxHeight - 1;; --level) {
-    const auto* next = at<KeyNode>(links[level].load(std::memory_order_acquire));
-    while (next != nullptr && next != last_seen && next->key < key) {
+  const Group* last_seen = nullptr;
+  for (std::uint32_t level = kMaxHeight - 1;; --level) {
+    const auto* next = at<Group>(links[level].load(std::memory_order_acquire));
+    while (next != nullptr && next != last_seen && next->first < first) {
       links = next->links();
-      next = at<KeyNode>(links[level].load(std::memory_order_acquire));
+      next = at<Group>(links[level].load(std::memory_order_acquire));
     }
     if (level == 0) return next;
     last_seen = next;
   }
 }
 
-int Memtable::random_height() {
+std::uint32_t Memtable::random_height() {
   seed_ ^= seed_ << 13;
   seed_ ^= seed_ >> 7;
   seed_ ^= seed_ << 17;
-  int height = 1;
+  std::uint32_t height = 1;
   for (std::uint64_t bits = seed_ >> 8; height < kMaxHeight && (bits & 3) == 0; bits >>= 2) ++height;
   return height;
 }
 
 void Memtable::add(const Entry& entry, std::uint32_t sequence) { add(entry, sequence, 0); }
 
-void Memtable::add_copy(const Cursor& from) { add(from.entry(), from.sequence(), static_cast<int>(from.key_->height)); }
+void Memtable::add_copy(const Cursor& from) { add(from.entry(), from.sequence(), from.group_->height); }
 
-void Memtable::add(const Entry& entry, std::uint32_t sequence, int height) {
-  Link& bucket = buckets()[hash_of(entry.key) & bucket_mask_];
+void Memtable::add(const Entry& entry, std::uint32_t sequence, std::uint32_t height) {
+  const Key first = first_of_group(entry.key);
+  const std::uint32_t slot = entry.key.block - first.block;
+  Link& bucket = buckets()[hash_of(first) & bucket_mask_];
   // Only this thread changes nodes, so that what it loads is what it stored.
-  auto* node = const_cast<KeyNode*>(at<KeyNode>(bucket));
-  while (node != nullptr && node->key != entry.key) node = const_cast<KeyNode*>(at<KeyNode>(node->next_in_bucket));
-  if (node == nullptr) {
-    add_key(entry.key, bucket, add_version(entry, sequence, 0), entry.base, height == 0 ? random_height() : height);
+  auto* group = const_cast<Group*>(at<Group>(bucket));
+  while (group != nullptr && group->first != first) group = const_cast<Group*>(at<Group>(group->next_in_bucket));
+  auto* node = group == nullptr
+                   ? nullptr
+                   : const_cast<KeyNode*>(at<KeyNode>(group->keys()[slot].load(std::memory_order_relaxed)));
+  // A release makes all of the version visible to whoever follows the link.
+  if (node != nullptr) {
+    const Link version = add_version(entry, sequence, node->newest.load(std::memory_order_relaxed));
+    node->records = entry.base ? 0 : node->records + 1;
+    node->longest = std::max(node->longest, node->records);
+    node->newest.store(version, std::memory_order_release);
     return;
   }
-  const Link version = add_version(entry, sequence, node->newest.load(std::memory_order_relaxed));
-  node->records = entry.base ? 0 : node->records + 1;
-  node->longest = std::max(node->longest, node->records);
-  // The release makes all of the version visible to whoever follows the link.
-  node->newest.store(version, std::memory_order_release);
+  const Link key = add_key(entry.key, add_version(entry, sequence, 0), entry.base);
+  if (group != nullptr) {
+    group->keys()[slot].store(key, std::memory_order_release);
+  } else {
+    add_group(first, bucket, slot, key, height == 0 ? random_height() : height);
+  }
 }
 
 Memtable::Link Memtable::add_version(const Entry& entry, std::uint32_t sequence, Link older) {
-  const auto link = static_cast<Link>(used_ / kUnit);
-  auto* node = new (reinterpret_cast<std::byte*>(this) + used_) VersionNode;
-  used_ += version_bytes(entry.value.size());
+  auto* node = new (take(version_bytes(entry.value.size()))) VersionNode;
   node->older = older;
   // Two jumps of one length, one behind the other, become one that is as long as both: any version is reached in a
   // logarithmic number of steps.
@@ -131,51 +155,70 @@ Memtable::Link Memtable::add_version(const Entry& entry, std::uint32_t sequence,
   if (!entry.value.empty()) {
     std::memcpy(const_cast<std::byte*>(node->value()), entry.value.data(), entry.value.size());
   }
-  return link;
+  return link_to(node);
 }
 
-void Memtable::add_key(const Key& key, Link& bucket, Link version, bool base, int height) {
-  std::array<std::atomic<Link>*, kMaxHeight> previous;
-  auto* links = head_.data();
-  for (int level = kMaxHeight - 1; level >= 0; --level) {
-    auto* next = const_cast<KeyNode*>(at<KeyNode>(links[level].load(std::memory_order_relaxed)));
-    while (next != nullptr && next->key < key) {
-      links = next->links();
-      next = const_cast<KeyNode*>(at<KeyNode>(links[level].load(std::memory_order_relaxed)));
-    }
-    previous[static_cast<std::size_t>(level)] = &links[level];
-  }
-
-  const auto link = static_cast<Link>(used_ / kUnit);
-  auto* node = new (reinterpret_cast<std::byte*>(this) + used_) KeyNode;
-  used_ += key_bytes(height);
+Memtable::Link Memtable::add_key(const Key& key, Link version, bool base) {
+  auto* node = new (take(key_bytes())) KeyNode;
   node->key = key;
   node->newest.store(version, std::memory_order_relaxed);
-  node->next_in_bucket = bucket;
   node->records = node->longest = base ? 0 : 1;
-  node->height = static_cast<std::uint32_t>(height);
-  for (int level = 0; level < height; ++level) {
-    new (&node->links()[level])
-        std::atomic<Link>(previous[static_cast<std::size_t>(level)]->load(std::memory_order_relaxed));
+  return link_to(node);
+}
+
+void Memtable::add_group(const Key& first, Link& bucket, std::uint32_t slot, Link key, std::uint32_t height) {
+  std::array<std::atomic<Link>*, kMaxHeight> previous;
+  auto* links = head_.data();
+  for (std::uint32_t level = kMaxHeight; level-- > 0;) {
+    auto* next = const_cast<Group*>(at<Group>(links[level].load(std::memory_order_relaxed)));
+    while (next != nullptr && next->first < first) {
+      links = next->links();
+      next = const_cast<Group*>(at<Group>(links[level].load(std::memory_order_relaxed)));
+    }
+    previous[level] = &links[level];
   }
-  bucket = link;
-  for (int level = 0; level < height; ++level) {
-    previous[static_cast<std::size_t>(level)]->store(link, std::memory_order_release);
+
+  const std::uint32_t width = width_of(first.kind);
+  auto* group = new (take(group_bytes(height, width))) Group;
+  group->first = first;
+  group->next_in_bucket = bucket;
+  group->height = height;
+  for (std::uint32_t level = 0; level < height; ++level) {
+    new (&group->links()[level]) std::atomic<Link>(previous[level]->load(std::memory_order_relaxed));
+  }
+  for (std::uint32_t i = 0; i < width; ++i) new (&group->keys()[i]) std::atomic<Link>(i == slot ? key : 0);
+  bucket = link_to(group);
+  for (std::uint32_t level = 0; level < height; ++level) {
+    previous[level]->store(bucket, std::memory_order_release);
   }
 }
 
-void Memtable::Cursor::enter(const KeyNode* key) {
-  key_ = key;
+void Memtable::Cursor::enter(const Group* group, std::uint32_t slot) {
+  for (; group != nullptr; group = table_->at<Group>(group->links()[0].load(std::memory_order_acquire)), slot = 0) {
+    for (; slot < group->width(); ++slot) {
+      const auto* key = table_->at<KeyNode>(group->keys()[slot].load(std::memory_order_acquire));
+      if (key == nullptr) continue;
+      group_ = group;
+      slot_ = slot;
+      key_ = key;
+      version_ = table_->at<VersionNode>(key->newest.load(std::memory_order_acquire));
+      const Link beside = slot + 1 < group->width() ? group->keys()[slot + 1].load(std::memory_order_relaxed) : 0;
+      const Link behind = group->links()[0].load(std::memory_order_relaxed);
+      __builtin_prefetch(table_->at<KeyNode>(beside != 0 ? beside : behind));
+      return;
+    }
+  }
+  group_ = nullptr;
+  key_ = nullptr;
   version_ = nullptr;
-  if (key == nullptr) return;
-  version_ = table_->at<VersionNode>(key->newest.load(std::memory_order_acquire));
-  __builtin_prefetch(table_->at<KeyNode>(key->links()[0].load(std::memory_order_relaxed)));
 }
 
-void Memtable::Cursor::seek_first() { enter(table_->at<KeyNode>(table_->head_[0].load(std::memory_order_acquire))); }
+void Memtable::Cursor::seek_first() { enter(table_->at<Group>(table_->head_[0].load(std::memory_order_acquire)), 0); }
 
 void Memtable::Cursor::seek(const Key& key, Lsn at) {
-  enter(table_->first_not_before(key));
+  const Key first = first_of_group(key);
+  const Group* group = table_->first_not_before(first);
+  enter(group, group != nullptr && group->first == first ? key.block - first.block : 0);
   if (!valid() || key_->key != key) return;
   while (version_ != nullptr && version_->lsn > at) {
     const auto* further = table_->at<VersionNode>(version_->jump);
@@ -184,7 +227,7 @@ void Memtable::Cursor::seek(const Key& key, Lsn at) {
   if (version_ == nullptr) next_key();
 }
 
-void Memtable::Cursor::next_key() { enter(table_->at<KeyNode>(key_->links()[0].load(std::memory_order_acquire))); }
+void Memtable::Cursor::next_key() { enter(group_, slot_ + 1); }
 
 void Memtable::Cursor::next() {
   version_ = table_->at<VersionNode>(version_->older);

@@ -20,12 +20,13 @@ namespace strata {
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free);
 
-// One arena: a skip list of keys, and for each of them its versions, newest first, with their values or with what
-// refers to them in WAL. Versions come in the order of WAL, so a new one of a known key is found a place by a hash
-// table, without a search. One thread of one process adds; any number read at the same time. Nothing is taken out but
-// by reset().
+// One arena: a skip list of groups of neighbouring keys, and for each key its versions, newest first, with their values
+// or with what refers to them in WAL. Versions come in the order of WAL, so a new one of a known group is found a place
+// by a hash table, without a search.
+// One thread of one process adds; any number read at the same time. Nothing is taken out but by reset().
 class Memtable {
  private:
+  struct Group;
   struct KeyNode;
   struct VersionNode;
 
@@ -76,9 +77,12 @@ class Memtable {
 
    private:
     friend class Memtable;
-    void enter(const KeyNode* key);
+    // To the first key at `slot` of the group or behind it.
+    void enter(const Group* group, std::uint32_t slot);
 
     const Memtable* table_;
+    const Group* group_ = nullptr;
+    std::uint32_t slot_ = 0;
     const KeyNode* key_ = nullptr;
     const VersionNode* version_ = nullptr;
   };
@@ -86,7 +90,8 @@ class Memtable {
  private:
   // An offset from the arena's begin in units of 8 bytes. 0 is the end of a list.
   using Link = std::uint32_t;
-  static constexpr int kMaxHeight = 14;
+  static constexpr std::uint32_t kMaxHeight = 14;
+  static constexpr std::uint32_t kMaxWidth = 16;
   static constexpr std::size_t kUnit = 8;
 
   // Does not change once it is linked.
@@ -108,19 +113,36 @@ class Memtable {
   struct KeyNode {
     Key key;
     std::atomic<Link> newest;  // version
-    Link next_in_bucket;       // the writer's
     std::uint32_t records;     // versions since the last base; the writer's
     std::uint32_t longest;     // the most that `records` ever was
+  };
+
+  // Keys that differ in the lowest bits of `block` only. Once linked, it has a key.
+  struct Group {
+    Key first;            // that there may be
+    Link next_in_bucket;  // the writer's
     std::uint32_t height;
-    // Followed by `height` atomic links to keys.
+    // Followed by `height` atomic links to groups, then by one for each key that there may be.
 
     [[nodiscard]] std::atomic<Link>* links() { return reinterpret_cast<std::atomic<Link>*>(this + 1); }
     [[nodiscard]] const std::atomic<Link>* links() const {
       return reinterpret_cast<const std::atomic<Link>*>(this + 1);
     }
+    [[nodiscard]] std::atomic<Link>* keys() { return links() + height; }
+    [[nodiscard]] const std::atomic<Link>* keys() const { return links() + height; }
+    [[nodiscard]] std::uint32_t width() const { return width_of(first.kind); }
   };
 
-  static std::size_t key_bytes(int height);
+  // Pages and multixacts come with their neighbours, other keys alone. A power of two.
+  static constexpr std::uint32_t width_of(KeyKind kind) {
+    return kind == KeyKind::kPage || kind == KeyKind::kMultiXact ? kMaxWidth : 1;
+  }
+  static Key first_of_group(Key key) {
+    key.block &= ~(width_of(key.kind) - 1);
+    return key;
+  }
+  static std::size_t key_bytes();
+  static std::size_t group_bytes(std::uint32_t height, std::uint32_t width);
   static std::size_t version_bytes(std::size_t value_bytes);
   template <class Node>
   [[nodiscard]] const Node* at(Link link) const {
@@ -129,19 +151,24 @@ class Memtable {
   }
   [[nodiscard]] Link* buckets() { return reinterpret_cast<Link*>(this + 1); }
   [[nodiscard]] std::size_t header_bytes() const;
-  [[nodiscard]] const KeyNode* first_not_before(const Key& key) const;
-  int random_height();
+  // `first` is a group's.
+  [[nodiscard]] const Group* first_not_before(const Key& first) const;
+  std::uint32_t random_height();
+  // Room for a node.
+  std::byte* take(std::size_t bytes);
+  [[nodiscard]] Link link_to(const void* node) const;
   Link add_version(const Entry& entry, std::uint32_t sequence, Link older);
-  void add_key(const Key& key, Link& bucket, Link version, bool base, int height);
-  // height 0: a random one, should the key be new.
-  void add(const Entry& entry, std::uint32_t sequence, int height);
+  Link add_key(const Key& key, Link version, bool base);
+  void add_group(const Key& first, Link& bucket, std::uint32_t slot, Link key, std::uint32_t height);
+  // height 0: a random one, should the group be new.
+  void add(const Entry& entry, std::uint32_t sequence, std::uint32_t height);
 
   std::size_t bytes_;   // of the arena, this header included
   std::size_t used_;    // the writer's
   std::uint64_t seed_;  // the writer's
   std::size_t bucket_mask_;
   std::array<std::atomic<Link>, kMaxHeight> head_;
-  // Followed by the writer's hash table: bucket_mask_ + 1 links to keys.
+  // Followed by the writer's hash table: bucket_mask_ + 1 links to groups.
 };
 
 // The shared region: header, two arenas, and what readers must agree on with the writer.

@@ -30,9 +30,9 @@ constexpr long kNapAtEndOfWal = 200;  // milliseconds
 constexpr int kMaxFailedReads = 10;
 constexpr long kNapAfterFailedRead = 100;  // milliseconds
 
-// More WAL than this is a backlog: what is left of it then has room in the memtable with all its images, so that ingest
-// does not wait for a flush.
-Lsn backlog_bytes() { return static_cast<Lsn>(pg::memtable_size_kb) * 1024 / 4; }
+Lsn memtable_bytes() { return static_cast<Lsn>(pg::memtable_size_kb) * 1024; }
+// More WAL than this is a backlog. Less takes little of the memtable, images and all.
+Lsn backlog_bytes() { return memtable_bytes() / 16; }
 
 // Where the record that follows one which ends at `end` begins, as sessions see the end of WAL: behind the page's
 // header.
@@ -168,7 +168,7 @@ void Follower::publish() {
 }
 
 void Follower::flush_what_is_in_wal() {
-  if (writer_.flushed_lsn() >= in_wal_) return;
+  if (in_wal_ <= writer_.flushed_lsn() || in_wal_ - writer_.flushed_lsn() <= memtable_bytes()) return;
   persist([&] { writer_.start_flush(); });
   let_go_of_flushed_wal();
 }

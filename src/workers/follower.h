@@ -36,7 +36,7 @@ class Follower {
   bool read_record();
   void ingest_record();
   void publish();
-  // What is left in WAL is read a second time by whoever wants it: it goes to a layer when there is time for that.
+  // After a long backlog: what is left in WAL is read a second time by whoever wants it, and keeps much WAL.
   void flush_what_is_in_wal();
   // Takes over what the workers beside have done.
   void serve();
