@@ -9,7 +9,7 @@ use Strata;
 use Test::More;
 
 my $node = new_node('backlog', init => [ extra => [ '--wal-segsize', '1' ] ], log_statement => 'none', 'strata.compaction' => 'off',
-	'strata.memtable_size' => "'16MB'", max_wal_size => "'2GB'", checkpoint_timeout => "'1h'");
+	'strata.memtable_size' => "'48MB'", max_wal_size => "'2GB'", checkpoint_timeout => "'1h'");
 prepare_churn($node);
 churn($node, 1);
 $node->safe_psql('postgres', "SELECT strata.wait_for('" . lsn_in($node) . "')");
@@ -31,8 +31,9 @@ sub load
 	for my $round (1 .. 2)
 	{
 		churn($node, 1);
-		push @unseen, [ lsn_in($node), $node->safe_psql('postgres', $queries->{'rows of many'}) ];
 		push @past, remember($node, 'postgres', map { ("$what, round $round: $_" => $queries->{$_}) } sort keys %$queries);
+		$node->safe_psql('postgres', 'UPDATE many SET n = n + 1 WHERE id % 5 = 0');
+		push @unseen, [ lsn_in($node), $node->safe_psql('postgres', $queries->{'rows of many'}) ];
 	}
 	kill 'CONT', $ingest;
 	return reached_lsn($node);
@@ -66,9 +67,9 @@ my $moved = $node->data_dir . '/moved';
 mkdir $moved or die "$moved: $!";
 my @segments = split /\n/, $node->safe_psql('postgres', "SELECT DISTINCT pg_walfile_name('$begin'::pg_lsn + n * 1048576) FROM generate_series(0, ('$end'::pg_lsn - '$begin') / 1048576 - 1) n");
 rename "$wal/$_", "$moved/$_" or die "$_: $!" for @segments;
-like(at_lsn($node, $unseen[1][0], $queries->{'rows of many'}), qr/ERROR:  58\S*: .*could not open "pg_wal/, 'where WAL is gone the error says so');
+like(at_lsn($node, $unseen[0][0], $queries->{'rows of many'}), qr/ERROR:  58\S*: .*could not open "pg_wal/, 'where WAL is gone the error says so');
 rename "$moved/$_", "$wal/$_" or die "$_: $!" for @segments;
-is(at_lsn($node, $unseen[1][0], $queries->{'rows of many'}), $unseen[1][1], 'and all is well when it is back');
+is(at_lsn($node, $unseen[0][0], $queries->{'rows of many'}), $unseen[0][1], 'and all is well when it is back');
 
 kill 'CONT', $flusher;
 ok(is_flushed_to($end), 'the images are flushed');
