@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,8 @@
 
 namespace strata {
 
-// Header, footer and root are read at once and kept; blocks of the filter are read when they are asked for, and kept
-// too. Everything throws StoreError.
+// Header, footer and root are read at once and kept; blocks of the filter are read when they are asked for, some
+// neighbours with each, and kept too. Everything throws StoreError.
 class LayerFile {
  public:
   // `path` must hold the layer that `expected` describes. `cache` is borrowed and must live longer.
@@ -40,6 +41,7 @@ class LayerFile {
  private:
   [[nodiscard]] BlockSource source() const;
   [[nodiscard]] std::string_view filter_block(std::size_t i) const;
+  void read_filter_blocks(std::size_t i) const;
 
   std::string path_;
   BlockCache& cache_;
@@ -51,7 +53,7 @@ class LayerFile {
   BlockCache::Content root_content_;
   LayerRoot root_;
   TopEntries root_entries_;
-  mutable std::vector<BlockCache::Content> filter_;
+  mutable std::vector<std::optional<BlockContent>> filter_;
   mutable std::uint64_t lookup_mark_ = 0;
 };
 

@@ -114,6 +114,28 @@ TEST_F(StoreLookup, OneLsnMayReachOverManyIndexBlocks) {
   writer_.reset();
 }
 
+TEST_F(StoreLookup, AFilterOfManyBlocksRulesKeysOutAndNoneOfItsLayer) {
+  constexpr std::uint32_t kKeys = 40'000;
+  Region big(16 << 20);
+  writer_ = std::make_unique<Writer>(env_, "store", big.shared());
+  std::vector<OwnedEntry> entries;
+  for (std::uint32_t i = 0; i < kKeys; ++i) entries.push_back(image(page(1, 2 * i), 10, "v"));
+  put(*writer_, entries, 10);
+  writer_->publish(10);
+  writer_->flush();
+  Reader reader(env_, "store", &big.shared());
+  const auto searches = [&](std::uint32_t first) {
+    const std::uint64_t before = reader.counters().lookups;
+    std::uint32_t found = 0;
+    for (std::uint32_t i = first; i < 2 * kKeys; i += 10) found += reader.newest(page(1, i), 10) ? 1 : 0;
+    EXPECT_EQ(found, first == 0 ? kKeys / 5 : 0);
+    return reader.counters().lookups - before;
+  };
+  EXPECT_LT(searches(1), kKeys / 5 / 20);
+  EXPECT_EQ(searches(0), kKeys / 5);
+  writer_.reset();
+}
+
 TEST_F(StoreLookup, NothingAboveTheVisibleLsnIsSeen) {
   const Key key = page(1, 0);
   add({image(key, 10, "a")});
@@ -132,12 +154,15 @@ TEST_F(StoreLookup, FirstInAndScanFindEachKeyOnce) {
   add({image(page(1, 1), 10, "a"), image(page(1, 3), 10, "b")});
   writer().flush();
   add({record(page(1, 1), 20, "c"), image(page(1, 2), 20, "d")});
-  const auto scan = [&](const Key& first, const Key& last, Lsn at) {
+  const auto scan = [&](const Key& first, const Key& last, Lsn at, Lsn floor = kInvalidLsn) {
     std::string result;
-    reader().scan(first, last, at, [&](const Key& key, const Version& version) {
-      result += std::to_string(key.block) + version.value + " ";
-      return true;
-    });
+    reader().scan(
+        first, last, at,
+        [&](const Key& key, const Version& version) {
+          result += std::to_string(key.block) + version.value + " ";
+          return true;
+        },
+        floor);
     return result;
   };
   EXPECT_EQ(scan(page(1, 0), page(1, 9), 20), "1c 2d 3b ");
@@ -145,6 +170,9 @@ TEST_F(StoreLookup, FirstInAndScanFindEachKeyOnce) {
   EXPECT_EQ(scan(page(1, 2), page(1, 2), 20), "2d ");
   EXPECT_EQ(scan(page(1, 4), page(1, 9), 20), "");
   EXPECT_EQ(scan(page(1, 9), page(1, 0), 20), "");
+  EXPECT_EQ(scan(page(1, 0), page(1, 9), 20, 9), "1c 2d 3b ");
+  EXPECT_EQ(scan(page(1, 0), page(1, 9), 20, 10), "1c 2d ");
+  EXPECT_EQ(scan(page(1, 0), page(1, 9), 20, 20), "");
   EXPECT_EQ(reader().first_in(page(1, 2), page(1, 9), 19)->first, page(1, 3));
   EXPECT_EQ(reader().first_in(page(1, 2), page(1, 9), 20)->second.value, "d");
   EXPECT_FALSE(reader().first_in(page(1, 4), page(1, 9), 20).has_value());
