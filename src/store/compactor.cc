@@ -56,6 +56,7 @@ struct Compactor::Impl {
   Reader reader;
   BlockCache cache;  // of the inputs
   std::vector<LsnRange> broken;
+  bool rest_broken = false;  // of merges that are not urgent
   bool trim_broken = false;
   std::minstd_rand random;
 };
@@ -214,7 +215,7 @@ bool Compactor::waits_for_writer() const {
   return state == Handover::kRequested || state == Handover::kSweep;
 }
 
-std::optional<MergeResult> Compactor::merge() {
+std::optional<MergeResult> Compactor::merge(bool at_rest) {
   Impl& impl = *impl_;
   if (waits_for_writer()) return std::nullopt;
   impl.answer();
@@ -223,9 +224,21 @@ std::optional<MergeResult> Compactor::merge() {
     return std::any_of(impl.broken.begin(), impl.broken.end(),
                        [&](LsnRange range) { return range.begin <= lsns.begin && lsns.end <= range.end; });
   };
-  const std::optional<MergePlan> plan = plan_merge(state, impl.options.fan_in, impl.options.max_inputs, is_broken);
+  std::optional<MergePlan> plan = plan_merge(state, impl.options.fan_in, impl.options.max_inputs, is_broken);
+  const bool urgent = plan.has_value();
+  if (!urgent && at_rest && !impl.rest_broken) {
+    plan = plan_merge_at_rest(state, 2 * impl.options.max_inputs, is_broken);
+  }
   if (!plan) return std::nullopt;
-  return impl.attempt([&] { return impl.run(*plan, state); }, [&] { impl.broken.push_back(plan->lsns); });
+  return impl.attempt([&] { return impl.run(*plan, state); },
+                      [&] {
+                        // What is not urgent takes in so much that its range must not keep urgent merges away.
+                        if (urgent) {
+                          impl.broken.push_back(plan->lsns);
+                        } else {
+                          impl.rest_broken = true;
+                        }
+                      });
 }
 
 std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon,

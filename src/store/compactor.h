@@ -50,8 +50,9 @@ class Compactor {
   ~Compactor();
 
   // Does the most urgent merge and hands it over: nothing when there is none to do, or when the last one has not been
-  // answered. Throws StoreError; then nothing is left of the merge. One that failed for kCorrupt is not tried again.
-  [[nodiscard]] std::optional<MergeResult> merge();
+  // answered. `at_rest`: nothing else wants the machine, so that what is not urgent may be done as well. Throws
+  // StoreError; then nothing is left of the merge. One that failed for kCorrupt is not tried again.
+  [[nodiscard]] std::optional<MergeResult> merge(bool at_rest = false);
 
   // Turns what is at or below `cut`, or somewhat less, into images, and hands that over together with the horizon:
   // nothing when there is nothing to do, or when the last merge has not been answered. Nobody may ask for anything

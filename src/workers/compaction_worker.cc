@@ -3,6 +3,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "storage/ipc.h"
 #include "storage/spin.h"
@@ -38,6 +39,9 @@ constexpr long kNapForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
 // Merging waits for processors that sessions leave over, but not for ever: lookups grow slower with each layer.
 constexpr double kMaxWalMeanwhile = 2.0 * (1 << 30);  // bytes
+// The server is at rest when it has written no more than so much WAL for so long.
+constexpr XLogRecPtr kRestingWal = 64 * 1024;  // bytes
+constexpr int kMillisecondsToRest = 1000;
 
 bool compaction_enabled = true;
 int maintenance_work_mem_kb = 64 * 1024;
@@ -74,6 +78,19 @@ double lateness() {
 }
 
 Portions portions({.portion_us = 200, .nap_ms = 2}, lateness);
+
+// Asked again and again.
+bool server_rests() {
+  static XLogRecPtr begin = InvalidXLogRecPtr;
+  static TimestampTz since = 0;
+  const XLogRecPtr end = GetXLogInsertRecPtr();
+  const TimestampTz now = GetCurrentTimestamp();
+  if (since == 0 || end > begin + kRestingWal) {
+    begin = end;
+    since = now;
+  }
+  return TimestampDifferenceExceeds(since, now, kMillisecondsToRest);
+}
 
 void pause() {
   handle_interrupts();
@@ -119,8 +136,9 @@ bool trim() {
 
 void merge() {
   const TimestampTz started = GetCurrentTimestamp();
+  const bool at_rest = server_rests();
   pg::report_compaction(pg::CompactionState::kMerging);
-  const std::optional<MergeResult> merge = compactor->merge();
+  const std::optional<MergeResult> merge = compactor->merge(at_rest);
   if (!merge) return;
   log_merge(*merge, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
   pg::forget_compaction_error();

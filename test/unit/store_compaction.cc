@@ -1,9 +1,13 @@
 // Merging layers changes no answer.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "compacted_store.h"
+#include "store/merge_plan.h"
 #include "store/page_diff.h"
 
 namespace strata::testing {
@@ -120,7 +124,7 @@ TEST_P(Compaction, ChangesNoAnswer) {
     put_record();
     disturb(60);
     if (below(4) == 0) {
-      if (const auto result = compactor_->merge()) {
+      if (const auto result = compactor_->merge(below(4) == 0)) {
         ++merges;
         levels = std::max(levels, result->level);
         counters.diffs += result->chains.diffs;
@@ -201,6 +205,50 @@ TEST_P(CompactionCrash, AtAnyOperationLosesNothingAndLeavesNoFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, CompactionCrash, ::testing::Range(1U, 2U));
+
+// Runs of deltas from the newest to the oldest: level and bytes of each.
+using RunSizes = std::vector<std::pair<int, std::uint64_t>>;
+
+std::optional<MergePlan> plan_at_rest(const RunSizes& newest_first, std::size_t max_inputs = 99, Lsn excluded = 0) {
+  ManifestState state;
+  Lsn end = 1000;
+  for (const auto& [level, bytes] : newest_first) {
+    Layer layer{.number = end, .info = {}};
+    layer.info.level = level;
+    layer.info.bytes = bytes;
+    layer.info.lsns = {.begin = end - 10, .end = end};
+    state.layers.emplace(layer.number, layer);
+    end -= 10;
+  }
+  return plan_merge_at_rest(state, max_inputs, [&](LsnRange lsns) { return lsns.begin == excluded; });
+}
+
+TEST(MergeAtRest, TakesTheNewestRunsOfAllLevelsUpToOneThatOutweighsThem) {
+  const auto plan = plan_at_rest({{0, 1}, {0, 5}, {1, 6}, {1, 20}, {2, 64}, {2, 300}});
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(plan->runs.size(), 5U);
+  EXPECT_EQ(plan->level, 2);
+  EXPECT_EQ(plan->lsns, (LsnRange{.begin = 950, .end = 1000}));
+  EXPECT_EQ(plan->runs.front().front().info.lsns.end, 1000U);
+  EXPECT_FALSE(plan_at_rest({{0, 1}, {1, 3}}).has_value());
+  EXPECT_FALSE(plan_at_rest({{2, 100}}).has_value());
+  EXPECT_FALSE(plan_at_rest({}).has_value());
+}
+
+TEST(MergeAtRest, KeepsLevelsInTheOrderOfAge) {
+  EXPECT_EQ(plan_at_rest({{0, 5}, {0, 5}})->level, 1);
+  EXPECT_EQ(plan_at_rest({{0, 5}, {1, 5}})->level, 1);
+  EXPECT_EQ(plan_at_rest({{1, 5}, {1, 5}})->level, 2);
+  EXPECT_EQ(plan_at_rest({{1, 5}, {1, 5}, {1, 50}})->level, 1);
+  EXPECT_EQ(plan_at_rest({{255, 5}, {255, 5}})->level, 255);
+  EXPECT_FALSE(plan_at_rest({{0, 5}, {0, 5}, {0, 50}}).has_value());
+}
+
+TEST(MergeAtRest, GoesNoFurtherThanItMay) {
+  EXPECT_EQ(plan_at_rest({{0, 5}, {0, 5}, {1, 5}, {1, 5}}, 3)->runs.size(), 3U);
+  EXPECT_EQ(plan_at_rest({{0, 5}, {0, 5}, {1, 5}, {1, 5}}, 99, 970)->runs.size(), 2U);
+  EXPECT_FALSE(plan_at_rest({{0, 5}, {0, 5}}, 99, 990).has_value());
+}
 
 TEST(PageDiff, IsShortWhereTuplesHaveMoved) {
   std::mt19937 random(1);
