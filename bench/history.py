@@ -82,7 +82,7 @@ class HistoryCluster(Cluster):
         def at_rest():
             seen.append((self.value("SELECT compaction FROM strata.status()"),
                          self.rows("SELECT name FROM strata.layers() ORDER BY 1")))
-            return len(seen) >= 4 and all(one == ("idle", seen[-1][1]) for one in seen[-4:])
+            return len(seen) >= 6 and all(one == ("idle", seen[-1][1]) for one in seen[-6:])
 
         wait_until("compaction is at rest", at_rest, seconds=300, step=0.6)
 
