@@ -4,8 +4,8 @@
 # that begin before the target; strata.travel_lsn shows the records that end at or before it. At the end of a record these
 # are the same records. A point as time needs no such rule: recovery_target_time means the same to both.
 #
-# The recovered server's next transaction ID may be ahead: a hot standby also takes it from the RUNNING_XACTS records of
-# the primary, which plain recovery does not read and which say nothing about any transaction that left a trace.
+# The recovered server's next transaction ID may be ahead: a hot standby also takes it from the primary's RUNNING_XACTS
+# and ASSIGNMENT records, which plain recovery does not read. What is ahead are transactions that have left no trace yet.
 package StrataOracle;
 
 use strict;
@@ -356,9 +356,9 @@ sub _compare_transactions
 	my $oldest = $past->[1];
 	$self->_differs("oldest transaction: recovered $recovered->[1], past $oldest") if $recovered->[1] ne $oldest;
 	($recovered, $past) = ($recovered->[0], $past->[0]);
-	my $running = $self->{wal}->next_xid_of_running_xacts($point->{lsn});
-	my $expected = $past =~ /^\d+$/ && $running > $past ? $running : $past;
-	$self->_differs("next transaction ID: recovered $recovered, past $past, by RUNNING_XACTS $running") if $recovered ne $expected;
+	my $standby = $self->{wal}->next_xid_of_standby($point->{lsn});
+	my $expected = $past =~ /^\d+$/ && $standby > $past ? $standby : $past;
+	$self->_differs("next transaction ID: recovered $recovered, past $past, as a standby $standby") if $recovered ne $expected;
 	my $digest = $self->_same($point, 'postgres', 'commit log', "SELECT '$oldest - $past', * FROM strata.commit_log_digest('$oldest', '$past')");
 	$self->{xids} += $past - $oldest if $digest =~ /^\d/ && $past =~ /^\d+$/;
 

@@ -19,18 +19,20 @@ sub new
 SELECT start_lsn, end_lsn, resource_manager, record_type,
        CASE WHEN resource_manager = 'Transaction' AND record_type ~ '^(COMMIT|ABORT)'
             THEN substring(description FROM '20[0-9-]+ [0-9:.]+[+]00')
-            WHEN record_type = 'RUNNING_XACTS' THEN substring(description FROM 'nextXid (\\d+)') END
+            WHEN record_type = 'RUNNING_XACTS' THEN substring(description FROM 'nextXid (\\d+)')
+            WHEN record_type = 'ASSIGNMENT'
+            THEN (SELECT (max(xid[1]::bigint) + 1)::text FROM regexp_matches(description, '\\d+', 'g') xid) END
 FROM pg_get_wal_records_info('$from', '$to')
-WHERE resource_manager IN ($odd_managers) OR record_type = 'RUNNING_XACTS' OR record_type ~ '$odd_types'
+WHERE resource_manager IN ($odd_managers) OR record_type IN ('RUNNING_XACTS', 'ASSIGNMENT') OR record_type ~ '$odd_types'
 SQL
-	my $self = { node => $node, from => $from, kinds => {}, ends => [], running => [] };
+	my $self = { node => $node, from => $from, kinds => {}, ends => [], observed => [] };
 	for my $row (split /\n/, $rows)
 	{
 		my ($start, $end, $manager, $type, $value) = split /\|/, $row;
 		push @{ $self->{kinds}{"before $manager $type"} }, $start;
 		push @{ $self->{kinds}{"after $manager $type"} }, $end;
-		push @{ $self->{running} }, [ number_of_lsn($end), $value ] if $type eq 'RUNNING_XACTS';
-		push @{ $self->{ends} }, $value if $manager eq 'Transaction' && $value;
+		push @{ $self->{observed} }, [ number_of_lsn($end), $value ] if $type =~ /^(RUNNING_XACTS|ASSIGNMENT)$/;
+		push @{ $self->{ends} }, $value if $type =~ /^(COMMIT|ABORT)/ && $value;
 	}
 	$self->{bytes} = $node->safe_psql('postgres', "SELECT ('$to'::pg_lsn - '$from'::pg_lsn)::bigint");
 	return bless $self, $class;
@@ -126,12 +128,13 @@ sub _shifted
 	return $self->{node}->safe_psql('postgres', "SELECT '$time'::timestamptz + interval '$micro us'");
 }
 
-# The highest next transaction ID that RUNNING_XACTS records up to an LSN have said; 0 where there is none.
-sub next_xid_of_running_xacts
+# The highest next transaction ID that a hot standby takes from RUNNING_XACTS and ASSIGNMENT records up to an LSN; 0 where
+# there is none.
+sub next_xid_of_standby
 {
 	my ($self, $lsn) = @_;
 	my $highest = 0;
-	for my $row (@{ $self->{running} })
+	for my $row (@{ $self->{observed} })
 	{
 		$highest = $row->[1] if $row->[0] <= number_of_lsn($lsn) && $row->[1] > $highest;
 	}
