@@ -56,6 +56,7 @@ struct Compactor::Impl {
   Reader reader;
   BlockCache cache;  // of the inputs
   std::vector<LsnRange> broken;
+  bool at_rest = false;      // the merge in work is not urgent
   bool rest_broken = false;  // of merges that are not urgent
   bool trim_broken = false;
   std::minstd_rand random;
@@ -82,6 +83,10 @@ auto Compactor::Impl::attempt(Work&& work, GiveUp&& give_up) {
     cache.clear();
     shared.set_merge_floor(0);
     if (error.kind() == ErrorKind::kCorrupt) give_up();
+    throw;
+  } catch (...) {
+    cache.clear();
+    shared.set_merge_floor(0);
     throw;
   }
 }
@@ -215,8 +220,11 @@ bool Compactor::waits_for_writer() const {
   return state == Handover::kRequested || state == Handover::kSweep;
 }
 
+bool Compactor::merges_at_rest() const { return impl_->at_rest; }
+
 std::optional<MergeResult> Compactor::merge(bool at_rest) {
   Impl& impl = *impl_;
+  impl.at_rest = false;
   if (waits_for_writer()) return std::nullopt;
   impl.answer();
   const ManifestState state = read_manifest(impl.env, impl.directory);
@@ -230,6 +238,7 @@ std::optional<MergeResult> Compactor::merge(bool at_rest) {
     plan = plan_merge_at_rest(state, 2 * impl.options.max_inputs, is_broken);
   }
   if (!plan) return std::nullopt;
+  impl.at_rest = !urgent;
   return impl.attempt([&] { return impl.run(*plan, state); },
                       [&] {
                         // What is not urgent takes in so much that its range must not keep urgent merges away.
@@ -244,6 +253,7 @@ std::optional<MergeResult> Compactor::merge(bool at_rest) {
 std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon,
                                           std::optional<std::uint32_t> oldest_multixact) {
   Impl& impl = *impl_;
+  impl.at_rest = false;
   if (waits_for_writer()) return std::nullopt;
   impl.answer();
   const ManifestState state = read_manifest(impl.env, impl.directory);

@@ -13,6 +13,7 @@ extern "C" {
 PGDLLEXPORT void strata_compaction_main(Datum argument);
 }
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <string>
@@ -39,9 +40,10 @@ constexpr long kNapForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
 // Merging waits for processors that sessions leave over, but not for ever: lookups grow slower with each layer.
 constexpr double kMaxWalMeanwhile = 2.0 * (1 << 30);  // bytes
-// The server is at rest when it has written no more than so much WAL for so long.
-constexpr XLogRecPtr kRestingWal = 64 * 1024;  // bytes
+// The server is at rest when it has not written more than so much WAL within a second for so long.
+constexpr Lsn kRestingWal = 64 * 1024;  // bytes
 constexpr int kMillisecondsToRest = 1000;
+constexpr long kLongestRest = 10 * 60 * 1000;  // milliseconds
 
 bool compaction_enabled = true;
 int maintenance_work_mem_kb = 64 * 1024;
@@ -79,23 +81,33 @@ double lateness() {
 
 Portions portions({.portion_us = 200, .nap_ms = 2}, lateness);
 
+// Sessions write again while a merge is done that was not urgent.
+class LoadIsBack {};
+
+// After a merge that was broken off: as long as that was in work. So what is lost is never more than what rests.
+int milliseconds_to_rest = kMillisecondsToRest;
+
 // Asked again and again.
 bool server_rests() {
-  static XLogRecPtr begin = InvalidXLogRecPtr;
-  static TimestampTz since = 0;
-  const XLogRecPtr end = GetXLogInsertRecPtr();
+  static Lsn seen = kInvalidLsn;
+  static TimestampTz seen_at = 0;
+  static TimestampTz busy_at = GetCurrentTimestamp();
+  const Lsn end = pg::shared_store->visible_lsn();
   const TimestampTz now = GetCurrentTimestamp();
-  if (since == 0 || end > begin + kRestingWal) {
-    begin = end;
-    since = now;
+  const bool is_busy = end < seen || end > seen + kRestingWal;
+  if (is_busy) busy_at = now;
+  if (is_busy || TimestampDifferenceExceeds(seen_at, now, kMillisecondsToRest)) {
+    seen = end;
+    seen_at = now;
   }
-  return TimestampDifferenceExceeds(since, now, kMillisecondsToRest);
+  return TimestampDifferenceExceeds(busy_at, now, milliseconds_to_rest);
 }
 
 void pause() {
   handle_interrupts();
   enforce_wal_lag();
   if (!merging_is_wanted()) throw Abandoned();
+  if (compactor->merges_at_rest() && !server_rests()) throw LoadIsBack();
   portions.step();
 }
 
@@ -138,10 +150,18 @@ void merge() {
   const TimestampTz started = GetCurrentTimestamp();
   const bool at_rest = server_rests();
   pg::report_compaction(pg::CompactionState::kMerging);
-  const std::optional<MergeResult> merge = compactor->merge(at_rest);
-  if (!merge) return;
-  log_merge(*merge, TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()));
-  pg::forget_compaction_error();
+  const auto milliseconds = [&] { return TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()); };
+  try {
+    const std::optional<MergeResult> merge = compactor->merge(at_rest);
+    if (!merge) return;
+    log_merge(*merge, milliseconds());
+    pg::forget_compaction_error();
+    milliseconds_to_rest = kMillisecondsToRest;
+  } catch (const LoadIsBack&) {
+    milliseconds_to_rest = static_cast<int>(std::clamp<long>(milliseconds(), kMillisecondsToRest, kLongestRest));
+    ereport(DEBUG1,
+            (errmsg_internal("strata: broke off a merge after %ld ms, because there is load again", milliseconds())));
+  }
 }
 
 // Does what there is to do.

@@ -113,6 +113,33 @@ class Compaction : public CompactedStore {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> pending_resets_;
 };
 
+TEST_P(Compaction, WhatIsNotUrgentMayBeBrokenOff) {
+  struct LoadIsBack {};
+  bool load = true;
+  compactor_options_.pause = [&] {
+    if (load && compactor_->merges_at_rest()) throw LoadIsBack();
+  };
+  open();
+  take_baseline();
+  open_compactor();
+  for (int flushes = 0; flushes < 2; ++flushes) {
+    for (int i = 0; i < 50; ++i) put_record();
+    writer_->flush();
+  }
+  ASSERT_FALSE(compactor_->merge(false).has_value());
+  EXPECT_THROW((void)compactor_->merge(true), LoadIsBack);
+  EXPECT_EQ(files_in(env_, "store"), files_of(*writer_));
+  EXPECT_EQ(region_->shared().merge_floor(), 0U);
+  check(end_);
+
+  load = false;
+  ASSERT_TRUE(compactor_->merge(true).has_value());
+  EXPECT_TRUE(writer_->serve_compactor());
+  EXPECT_FALSE(compactor_->merge(true).has_value());
+  EXPECT_FALSE(compactor_->merges_at_rest());
+  check(end_);
+}
+
 TEST_P(Compaction, ChangesNoAnswer) {
   open();
   take_baseline();
