@@ -3,7 +3,6 @@
 extern "C" {
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "fmgr.h"
 #include "storage/ipc.h"
 #include "storage/spin.h"
@@ -38,7 +37,7 @@ namespace {
 constexpr long kNapWithoutWork = 500;  // milliseconds
 constexpr long kNapForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
-// Merging waits for processors that sessions leave over, but not for ever: lookups grow slower with each layer.
+// So much WAL may come while work is done with naps: lookups grow slower with each layer.
 constexpr double kMaxWalMeanwhile = 2.0 * (1 << 30);  // bytes
 // The server is at rest when it has not written more than so much WAL within a second for so long.
 constexpr Lsn kRestingWal = 64 * 1024;  // bytes
@@ -103,8 +102,10 @@ bool server_rests() {
   return TimestampDifferenceExceeds(busy_at, now, milliseconds_to_rest);
 }
 
+// Called for each version.
 void pause() {
   handle_interrupts();
+  if (!portions.is_over()) return;
   enforce_wal_lag();
   if (!merging_is_wanted()) throw Abandoned();
   if (compactor->merges_at_rest() && !server_rests()) throw LoadIsBack();

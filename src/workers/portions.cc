@@ -22,10 +22,10 @@ extern "C" {
 namespace strata::workers {
 namespace {
 
-constexpr double kMaxWalBehind = 32 << 20;  // bytes
-constexpr std::int64_t kShortWaitUs = 50;
-constexpr std::int64_t kContentionUs = 100'000;
-constexpr double kMostPortions = 5;
+constexpr double kMaxWalBehind = 32 << 20;       // bytes
+constexpr std::int64_t kShortWaitUs = 50;        // who waits no longer than this competes with nobody
+constexpr std::int64_t kContentionUs = 100'000;  // so long after a longer wait others want processors
+constexpr double kMostPortions = 5;              // a portion of work that is late, in portions
 
 std::int64_t now_us() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -51,19 +51,21 @@ std::optional<std::int64_t> waited_for_processor_us() {
 }  // namespace
 
 // Whoever had to wait for a processor lately competes with somebody.
-bool Portions::others_want_processors(std::int64_t now_us) {
+bool Portions::others_want_processors() {
   const std::optional<std::int64_t> waited = waited_for_processor_us();
   if (!waited) return true;
-  if (*waited > waited_us_ + kShortWaitUs) contended_until_us_ = now_us + kContentionUs;
+  const std::int64_t now = now_us();
+  if (*waited > waited_us_ + kShortWaitUs) contended_until_us_ = now + kContentionUs;
   waited_us_ = *waited;
-  return now_us < contended_until_us_;
+  return now < contended_until_us_;
 }
 
+bool Portions::is_over() const { return now_us() - began_us_ >= portion_us_; }
+
 void Portions::step() {
-  const std::int64_t now = now_us();
-  if (now - began_us_ < portion_us_) return;
+  if (!is_over()) return;
   const double lateness = lateness_();
-  if (lateness < 1 && others_want_processors(now)) {
+  if (lateness < 1 && others_want_processors()) {
     give_way();
     nap(lengths_.nap_ms, pg::Wait::kGivingWay);
   }

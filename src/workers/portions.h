@@ -18,11 +18,13 @@ class Portions {
   // `lateness`: 0 is in time, 1 and more ends all naps.
   Portions(Lengths lengths, double (*lateness)()) : lengths_(lengths), lateness_(lateness) {}
 
-  // Call it often. Ends and throws as nap() does.
+  // The portion in work has lasted long enough. Costs a look at the clock.
+  [[nodiscard]] bool is_over() const;
+  // Naps and begins a new portion, if this one is over. Call it often. Ends and throws as nap() does.
   void step();
 
  private:
-  bool others_want_processors(std::int64_t now_us);
+  bool others_want_processors();
 
   Lengths lengths_;
   double (*lateness_)();
