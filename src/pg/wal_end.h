@@ -1,10 +1,11 @@
-// What counts as written WAL.
+// What counts as written WAL, and where it goes on.
 #pragma once
 
 extern "C" {
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 }
 
 #include <optional>
@@ -22,6 +23,12 @@ inline std::optional<XLogRecPtr> inserted_lsn(XLogRecPtr lsn) {
   if (lsn <= end) return lsn;
   if (lsn <= next) return end;
   return std::nullopt;
+}
+
+// Where the bytes of records go on at `lsn`: behind the page's header, where one begins there.
+inline XLogRecPtr behind_page_header(XLogRecPtr lsn) {
+  if (lsn % XLOG_BLCKSZ != 0) return lsn;
+  return lsn + (XLogSegmentOffset(lsn, wal_segment_size) == 0 ? SizeOfXLogLongPHD : SizeOfXLogShortPHD);
 }
 
 }  // namespace strata::pg

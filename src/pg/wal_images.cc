@@ -18,6 +18,7 @@ extern "C" {
 
 #include "pg/guard.h"
 #include "pg/lsn_format.h"
+#include "pg/wal_end.h"
 #include "store/error.h"
 
 namespace strata::pg {
@@ -129,9 +130,7 @@ class WalImages final : public WalValues {
     const Lsn end = image.begin + image.bytes;
     std::size_t size = 0;
     for (Lsn at = image.begin; at < end;) {
-      if (at % XLOG_BLCKSZ == 0) {
-        at += XLogSegmentOffset(at, wal_segment_size) == 0 ? SizeOfXLogLongPHD : SizeOfXLogShortPHD;
-      }
+      at = behind_page_header(at);
       const Lsn upto = std::min(end, (at / XLOG_BLCKSZ + 1) * XLOG_BLCKSZ);
       if (upto <= at) break;
       std::memmove(bytes_.data() + size, bytes_.data() + (at - image.begin), upto - at);

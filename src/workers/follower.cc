@@ -12,6 +12,7 @@ extern "C" {
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
+#include "pg/wal_end.h"
 #include "workers/process.h"
 #include "workers/slot.h"
 #include "workers/trouble.h"
@@ -33,13 +34,6 @@ constexpr long kNapAfterFailedRead = 100;  // milliseconds
 Lsn memtable_bytes() { return static_cast<Lsn>(pg::memtable_size_kb) * 1024; }
 // More WAL than this is a backlog. Less takes little of the memtable, images and all.
 Lsn backlog_bytes() { return memtable_bytes() / 16; }
-
-// Where the record that follows one which ends at `end` begins, as sessions see the end of WAL: behind the page's
-// header.
-Lsn start_of_next_record(Lsn end) {
-  if (end % XLOG_BLCKSZ != 0) return end;
-  return end + (XLogSegmentOffset(end, wal_segment_size) == 0 ? SizeOfXLogLongPHD : SizeOfXLogShortPHD);
-}
 
 XLogReaderState* open_wal(WalChunks* chunks) {
   XLogReaderState* wal = nullptr;
@@ -149,7 +143,8 @@ void Follower::serve() {
 void Follower::publish() {
   check_wal_lag();
   unpublished_records_ = 0;
-  const Lsn end = start_of_next_record(position_);
+  // Where the next record begins, as sessions see the end of WAL.
+  const Lsn end = pg::behind_page_header(position_);
   if (end > published_) {
     writer_.publish(end);
     published_ = end;
