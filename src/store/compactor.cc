@@ -75,18 +75,20 @@ void Compactor::Impl::look_at_outcome(const ManifestState& state, const Manifest
 // Lets go of what `work` held. Where it meets damage, `give_up` sees to it that the same is not tried again.
 template <class Work, class GiveUp>
 auto Compactor::Impl::attempt(Work&& work, GiveUp&& give_up) {
+  const auto forget = [&] {
+    cache.clear();
+    shared.set_merge_floor(0);
+  };
   try {
     auto result = work();
     cache.clear();
     return result;
   } catch (const StoreError& error) {
-    cache.clear();
-    shared.set_merge_floor(0);
+    forget();
     if (error.kind() == ErrorKind::kCorrupt) give_up();
     throw;
   } catch (...) {
-    cache.clear();
-    shared.set_merge_floor(0);
+    forget();
     throw;
   }
 }

@@ -50,9 +50,9 @@ class Compactor {
   ~Compactor();
 
   // Does the most urgent merge and hands it over: nothing when there is none to do, or when the last one has not been
-  // answered. `at_rest`: nothing else wants the machine, so that what is not urgent may be done as well. What `pause`
-  // throws comes through, and nothing is left of the merge. Throws StoreError; then nothing is left of the merge. One
-  // that failed for kCorrupt is not tried again.
+  // answered. `at_rest`: nothing else wants the machine, so that what is not urgent may be done as well. Throws
+  // StoreError, and what `pause` throws; then nothing is left of the merge. One that failed for kCorrupt is not tried
+  // again.
   [[nodiscard]] std::optional<MergeResult> merge(bool at_rest = false);
 
   // What is being done is not urgent: `pause` may throw when something else wants the machine after all.
