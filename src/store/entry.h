@@ -51,4 +51,12 @@ struct Version {
   std::string value;
 };
 
+// A copy of what was to be added.
+[[nodiscard]] inline Version version_of(const Entry& entry) {
+  return {.lsn = entry.lsn,
+          .type = entry.type,
+          .base = entry.base,
+          .value = {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}};
+}
+
 }  // namespace strata

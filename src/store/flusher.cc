@@ -84,12 +84,7 @@ void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end,
       if (next.lsn() >= lsns.end) continue;
       if (bytes > options.memory_bytes / 2 && next.lsn() != versions.back().version.lsn) break;
       const Entry entry = wal.complete(next.entry(), room);
-      const auto* value = reinterpret_cast<const char*>(entry.value.data());
-      versions.push_back({.sequence = next.sequence(),
-                          .version = {.lsn = entry.lsn,
-                                      .type = entry.type,
-                                      .base = entry.base,
-                                      .value = std::string(value, entry.value.size())}});
+      versions.push_back({.sequence = next.sequence(), .version = version_of(entry)});
       bytes += sizeof(MergedVersion) + entry.value.size();
     }
     std::reverse(versions.begin(), versions.end());

@@ -36,12 +36,7 @@ void read_values(std::vector<ValueWanted>& wanted) {
 }  // namespace
 
 MemtableVersion copy_version(const Entry& entry, std::uint32_t sequence) {
-  return {.version = {.lsn = entry.lsn,
-                      .type = entry.type,
-                      .base = entry.base,
-                      .value = {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}},
-          .sequence = sequence,
-          .in_wal = entry.in_wal};
+  return {.version = version_of(entry), .sequence = sequence, .in_wal = entry.in_wal};
 }
 
 void MemtableVersion::complete(WalValuesOnDemand& wal) {
