@@ -64,7 +64,7 @@ class RecordTranslator {
   char* restore_image(int block_id);
   // The same, but undefined between its header and its special space, where that is quicker to have.
   const char* restore_ends_of_image(int block_id);    // translate_xlog.cc
-  [[nodiscard]] bool says_nothing_new(int block_id);  //
+  [[nodiscard]] bool says_nothing_new(int block_id);  // translate_xlog.cc
   void grow(const RelFileLocator& locator, ForkNumber fork, BlockNumber blocks);
   void drop(const RelFileLocator& locator);
   void truncate_map(const RelFileLocator& locator, BlockNumber heap_blocks);
