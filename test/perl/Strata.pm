@@ -12,7 +12,7 @@ use Test::More;
 our @EXPORT = qw(
   new_node wait_for_history kill_and_wait wait_for_restart wait_for_connections try_sql now_in lsn_in at at_lsn at_error pgoptions
   remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
-  prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over
+  prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over waits_for
 );
 
 # Settings of every node: what WAL must hold, a server that comes back after a crash of one of its processes, and an
@@ -47,6 +47,14 @@ sub new_node
 		wait_for_history($node);
 	}
 	return $node;
+}
+
+# Waits until a process of this type waits for this event of strata's. False when that does not come.
+sub waits_for
+{
+	my ($node, $type, $event) = @_;
+	return $node->poll_query_until('postgres',
+		"SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = '$type' AND wait_event_type = 'Extension' AND wait_event = '$event'");
 }
 
 # Waits until a session can travel, and so needs no extension. Dies with the reason when that does not come.

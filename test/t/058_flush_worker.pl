@@ -27,13 +27,6 @@ SQL
 
 sub pid_of { return $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata $_[0]'"); }
 
-sub waits_for
-{
-	my ($worker, $event) = @_;
-	return $node->poll_query_until('postgres',
-		"SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'strata $worker' AND wait_event_type = 'Extension' AND wait_event = '$event'");
-}
-
 # Some MB of history.
 my $letter = 'a';
 sub load
@@ -67,7 +60,7 @@ sub every_moment_is_right
 
 my $no_leftover = q{SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir('pg_strata') f WHERE f ~ 'layer$'};
 
-ok(waits_for('flush', 'StrataFlushIdle'), 'pg_stat_activity shows the worker, which has nothing to do');
+ok(waits_for($node, 'strata flush', 'StrataFlushIdle'), 'pg_stat_activity shows the worker, which has nothing to do');
 
 # One row that is updated thousands of times within one memtable.
 for (1 .. 5)
@@ -112,11 +105,11 @@ for (1 .. 30)
 	load();
 	last if $node->safe_psql('postgres', $asks) eq 't';
 }
-ok(waits_for('ingest', 'StrataIngestFlush'), 'with both arenas in use ingest waits, and the present does not');
+ok(waits_for($node, 'strata ingest', 'StrataIngestFlush'), 'with both arenas in use ingest waits, and the present does not');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($ingest)");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'strata ingest' AND pid <> $ingest"),
 	'ingest can be ended there');
-ok(waits_for('ingest', 'StrataIngestFlush'), 'the next one comes as far');
+ok(waits_for($node, 'strata ingest', 'StrataIngestFlush'), 'the next one comes as far');
 kill 'CONT', $stopped;
 remember_moment();
 every_moment_is_right('and when the worker goes on, every moment is right');

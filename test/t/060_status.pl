@@ -75,21 +75,15 @@ ok($node->poll_query_until('postgres', q{SELECT coalesce(compaction_error, '') L
 is(state_of($node, q{state || coalesce(last_error, '-') || (compaction_error_time > now() - interval '1 hour')}), 'running-true', 'history runs on');
 
 # Wait events.
-sub waits_for
-{
-	my ($where, $event) = @_;
-	return $node->poll_query_until('postgres',
-		"SELECT count(*) > 0 FROM pg_stat_activity WHERE $where AND wait_event_type = 'Extension' AND wait_event = '$event'");
-}
-ok(waits_for(q{backend_type = 'strata ingest'}, 'StrataIngestWal'), 'ingest waits for WAL');
+ok(waits_for($node, 'strata ingest', 'StrataIngestWal'), 'ingest waits for WAL');
 $node->safe_psql('postgres', q{ALTER SYSTEM SET strata.compaction = off; SELECT pg_reload_conf()});
-ok(waits_for(q{backend_type = 'strata flush'}, 'StrataFlushIdle'), 'the flush worker has nothing to do');
-ok(waits_for(q{backend_type = 'strata compaction'}, 'StrataCompactionIdle'), 'compaction is idle');
+ok(waits_for($node, 'strata flush', 'StrataFlushIdle'), 'the flush worker has nothing to do');
+ok(waits_for($node, 'strata compaction', 'StrataCompactionIdle'), 'compaction is idle');
 my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'});
 kill 'STOP', $pid;
 my $waiting = $node->background_psql('postgres');
 $waiting->query_until(qr/asked/, "CREATE TABLE five (a int);\n\\echo asked\nSELECT strata.wait_for(pg_current_wal_insert_lsn());\n");
-ok(waits_for(q{backend_type = 'client backend'}, 'StrataIngestProgress'), 'a session waits for ingest');
+ok(waits_for($node, 'client backend', 'StrataIngestProgress'), 'a session waits for ingest');
 ok($node->poll_query_until('postgres', 'SELECT lag_bytes > 0 AND lag_seconds > 0 FROM strata.status()'), 'and ingest has a lag');
 kill 'CONT', $pid;
 $waiting->quit;

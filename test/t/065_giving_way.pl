@@ -8,9 +8,6 @@ use PostgreSQL::Test::Utils;
 use Strata;
 use Test::More;
 
-open(my $schedstat, '<', '/proc/self/schedstat') or plan skip_all => 'this kernel does not tell how long a process waits for a processor';
-close $schedstat;
-
 my $node = new_node('giving_way', log_statement => 'none', 'strata.memtable_size' => "'8MB'", max_wal_size => "'2GB'");
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION strata;
@@ -35,13 +32,6 @@ BEGIN
 END $$;
 SQL
 
-sub waits_for
-{
-	my ($worker, $event) = @_;
-	return $node->poll_query_until('postgres',
-		"SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'strata $worker' AND wait_event = '$event'");
-}
-
 # Two sessions for each processor that do nothing but compute, and one that writes.
 my $processors = () = slurp_file('/proc/cpuinfo') =~ /^processor\s*:/mg;
 my @sessions;
@@ -52,7 +42,7 @@ for my $sql (('CALL spin()') x (2 * ($processors || 8)), 'SET synchronous_commit
 	push @sessions, $session;
 }
 
-ok(waits_for($_, 'StrataGivingWay'), "$_ naps in the middle of its work") for qw(ingest flush compaction);
+ok(waits_for($node, "strata $_", 'StrataGivingWay'), "$_ naps in the middle of its work") for qw(ingest flush compaction);
 
 # Who waits for history is not kept waiting by naps, however much else goes on.
 my $end = lsn_in($node);
@@ -62,7 +52,7 @@ is(at_lsn($node, $end, 'SELECT count(*) FROM many'), '4000', 'and history is who
 $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL%' OR query LIKE 'SET synchronous%'});
 eval { $_->quit } for @sessions;
 
-ok(waits_for('ingest', 'StrataIngestWal'), 'ingest comes to the end of WAL');
+ok(waits_for($node, 'strata ingest', 'StrataIngestWal'), 'ingest comes to the end of WAL');
 is(state_of($node, "state || coalesce(last_error, '-')"), 'running-', 'history runs, with no error');
 
 $node->stop;
