@@ -24,6 +24,22 @@ SQL
 	$node->stop;
 }
 
+# Only for a moment after that start do sessions ask for history when they begin: no worker that stands still with the
+# mutex in its hands keeps them waiting later.
+my $later = new_node('later');
+my ($held, $free) = map { $later->data_dir . "/../$_" } qw(held free);
+$later->safe_psql('postgres',
+	"CREATE FUNCTION hold_mutex(text, text) RETURNS void AS '$ENV{STRATA_TEST_LIBRARIES}/strata_test_hold_mutex', 'strata_test_hold_mutex' LANGUAGE c");
+$later->poll_query_until('postgres', q{SELECT now() - pg_postmaster_start_time() > interval '3 s'});
+my $holder = $later->background_psql('postgres');
+$holder->query_until(qr/asked/, "\\echo asked\nSELECT hold_mutex('$held', '$free');\n");
+select(undef, undef, undef, 0.05) until -e $held;
+my ($status, $one) = $later->psql('postgres', 'SELECT 1', connstr => $later->connstr('postgres') . ' connect_timeout=10');
+append_to_file($free, '');
+is($one, '1', 'a session begins while a worker holds the mutex');
+$holder->quit;
+$later->stop;
+
 # A server that cannot keep history does not keep its sessions waiting.
 my $node = new_node('without', start => 0, wal_level => 'minimal', max_wal_senders => 0);
 $node->start;
