@@ -40,6 +40,8 @@ StoreOptions StoreOptions::for_baseline() const {
   StoreOptions options = *this;
   options.compression_level = std::max(compression_level, kMinLevel);
   options.dictionary_bytes = 2 * dictionary_bytes;
+  options.dictionary_gain = 0;
+  options.max_dictionary_reach = dictionary_reach;
   return options;
 }
 
@@ -49,6 +51,7 @@ LayerWriter::LayerWriter(Env& env, const std::string& directory, std::uint64_t n
       encoder_(options.compression_level),
       plain_encoder_(options.compression_level),
       sampling_(options.dictionary_bytes != 0),
+      reach_(options.dictionary_reach),
       index_(lsns) {
   layer_.number = number;
   layer_.info.name = layer_name(number, image, level, lsns);
@@ -95,11 +98,11 @@ void LayerWriter::add(const Entry& entry, std::uint32_t sequence) {
   }
   place(indexed, entry.value);
   placed_bytes_ += entry.value.size() + kEntryBytes;
-  sampling_ = options_.dictionary_bytes != 0 && placed_bytes_ >= options_.dictionary_reach;
+  sampling_ = options_.dictionary_bytes != 0 && placed_bytes_ >= reach_;
 }
 
-// Makes a dictionary of the sample, and goes over to it if that pays.
-void LayerWriter::choose_dictionary() {
+// Makes a dictionary of the sample, and goes over to it if that pays. False: it does not.
+bool LayerWriter::choose_dictionary() {
   DictionarySamples samples;
   IndexBlockBuilder index(layer_.info.lsns);
   Bytes values = as_bytes(sample_values_);
@@ -118,21 +121,24 @@ void LayerWriter::choose_dictionary() {
     index.add(entry);
     if (index.bytes() >= options_.index_block_bytes) samples.add(index.finish());
   }
-  if (samples.bytes() < kMinSamples * options_.dictionary_bytes) return;
+  if (samples.bytes() < kMinSamples * options_.dictionary_bytes) return false;
   std::string dictionary = samples.train(options_.dictionary_bytes);
-  if (dictionary.empty()) return;
+  if (dictionary.empty()) return false;
   EncodedBlock block = plain_encoder_.encode(dictionary);
   // It will serve what comes behind the sample too, if that is there and alike.
-  if (samples.compressed_bytes(dictionary) + block.stored_bytes() >= samples.compressed_bytes(dictionary_)) return;
+  const auto before = static_cast<double>(samples.compressed_bytes(dictionary_));
+  const auto after = static_cast<double>(samples.compressed_bytes(dictionary) + block.stored_bytes());
+  if (after >= before * (1 - options_.dictionary_gain)) return false;
   BlockHandle handle;
   append(block, handle);
   root_.dictionaries.push_back(handle);
   dictionary_ = std::move(dictionary);
   encoder_.use_dictionary(dictionary_);
+  return true;
 }
 
 void LayerWriter::end_sample() {
-  choose_dictionary();
+  reach_ = choose_dictionary() ? options_.dictionary_reach : std::min(2 * reach_, options_.max_dictionary_reach);
   Bytes values = as_bytes(sample_values_);
   for (const IndexEntry& entry : sample_) {
     place(entry, values.first(entry.value_bytes));

@@ -35,7 +35,7 @@ class LayerWriter {
   [[nodiscard]] const std::string& name() const { return layer_.info.name; }
 
  private:
-  void choose_dictionary();
+  [[nodiscard]] bool choose_dictionary();
   void end_sample();
   void place(IndexEntry entry, Bytes value);
   void close_value_block();
@@ -61,6 +61,7 @@ class LayerWriter {
   std::vector<IndexEntry> sample_;
   std::string sample_values_;
   std::size_t placed_bytes_ = 0;  // since the last sample
+  std::size_t reach_;             // so many are placed until the next one
   std::string dictionary_;        // in use
   LayerRoot root_;
 

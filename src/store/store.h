@@ -42,13 +42,15 @@ struct LayerInfo {
 
 struct StoreOptions {
   int compression_level = 3;
-  int flush_compression_level = -1;          // of L0 layers, which are merged soon
-  std::size_t value_block_bytes = 8 * 1024;  // of values that are not inline; a page image has a block of its own
-  std::size_t index_block_bytes = 4 * 1024;  // inline values included
-  std::size_t inline_bytes = 1024;           // a value of at most so many stands in the index; 4096 at most
-  std::size_t dictionary_bytes = 64 * 1024;  // 0: none
-  std::size_t sample_bytes = 2 << 20;        // of so much a dictionary is made, which waits in memory meanwhile ...
-  std::size_t dictionary_reach = 2 << 20;    // ... and after so much more another one, where that is better
+  int flush_compression_level = -1;             // of L0 layers, which are merged soon
+  std::size_t value_block_bytes = 8 * 1024;     // of values that are not inline; a page image has a block of its own
+  std::size_t index_block_bytes = 4 * 1024;     // inline values included
+  std::size_t inline_bytes = 1024;              // a value of at most so many stands in the index; 4096 at most
+  std::size_t dictionary_bytes = 64 * 1024;     // 0: none
+  std::size_t sample_bytes = 2 << 20;           // of so much a dictionary is made, which waits in memory meanwhile ...
+  std::size_t dictionary_reach = 2 << 20;       // ... and after so much more another one, where that is better ...
+  double dictionary_gain = 1.0 / 16;            // ... by more than this part; where it is not, after twice as much, ...
+  std::size_t max_dictionary_reach = 32 << 20;  // ... up to this
   std::uint64_t max_layer_bytes = std::uint64_t{1} << 30;  // of a baseline's image layers
 
   // Of L0 layers: they are written in a hurry, and soon merged.
