@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "store/flush_layer.h"
 #include "store/handover.h"
 #include "store/layer_set.h"
 #include "store/merge_cursor.h"
@@ -234,7 +235,10 @@ std::optional<MergeResult> Compactor::merge(bool at_rest) {
     return std::any_of(impl.broken.begin(), impl.broken.end(),
                        [&](LsnRange range) { return range.begin <= lsns.begin && lsns.end <= range.end; });
   };
-  std::optional<MergePlan> plan = plan_merge(state, impl.options.fan_in, impl.options.max_inputs, is_broken);
+  const auto fan_in = [&](int level) {
+    return level == kFlushedLevel ? impl.options.flushed_fan_in : impl.options.fan_in;
+  };
+  std::optional<MergePlan> plan = plan_merge(state, fan_in, impl.options.max_inputs, is_broken);
   const bool urgent = plan.has_value();
   if (!urgent && at_rest && !impl.rest_broken) {
     plan = plan_merge_at_rest(state, 2 * impl.options.max_inputs, is_broken);

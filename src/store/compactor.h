@@ -17,8 +17,9 @@ struct CompactorOptions {
   StoreOptions store;
   ChainBounds bounds;
   int later_compression_level = 9;                      // of what is merged again, more seldom
-  std::size_t fan_in = 8;                               // so many runs of a level become one of the next
-  std::size_t max_inputs = 32;                          // a backlog of one level, at once
+  std::size_t flushed_fan_in = 24;                      // so many runs of level 0 become one of level 1
+  std::size_t fan_in = 8;                               // so many of a later level become one of the next
+  std::size_t max_inputs = 64;                          // a backlog of one level, at once
   std::uint64_t layer_bytes = std::uint64_t{64} << 20;  // of one output
   std::size_t memory_bytes = std::size_t{64} << 20;     // for blocks and for the versions of one key
   std::size_t samples = 32;                             // keys that are compared before the inputs go

@@ -31,18 +31,19 @@ std::uint64_t bytes_of(const std::vector<Layer>& run) {
 
 }  // namespace
 
-std::optional<MergePlan> plan_merge(const ManifestState& state, std::size_t fan_in, std::size_t max_inputs,
-                                    const std::function<bool(LsnRange)>& excluded) {
+std::optional<MergePlan> plan_merge(const ManifestState& state, const std::function<std::size_t(int level)>& fan_in,
+                                    std::size_t max_inputs, const std::function<bool(LsnRange)>& excluded) {
   std::map<int, Runs> levels;
   for (const auto& [number, layer] : state.layers) {
     if (!layer.info.image) levels[layer.info.level][layer.info.lsns.begin].push_back(layer);
   }
   for (auto& [level, runs] : levels) {
+    const std::size_t enough = fan_in(level);
     MergePlan plan{.level = std::min(level + 1, kMaxLevel), .lsns = {}, .runs = {}};
     for (auto& [begin, layers] : runs) {
       if (excluded(layers.front().info.lsns)) {
         // What is on both sides of it must not be merged across it.
-        if (plan.runs.size() >= fan_in) break;
+        if (plan.runs.size() >= enough) break;
         plan.runs.clear();
         continue;
       }
@@ -50,7 +51,7 @@ std::optional<MergePlan> plan_merge(const ManifestState& state, std::size_t fan_
       sort_by_key(layers);
       plan.runs.push_back(layers);
     }
-    if (plan.runs.size() < fan_in) continue;
+    if (plan.runs.size() < enough) continue;
     plan.lsns = {.begin = plan.runs.front().front().info.lsns.begin, .end = plan.runs.back().front().info.lsns.end};
     std::reverse(plan.runs.begin(), plan.runs.end());
     return plan;

@@ -17,9 +17,10 @@ struct MergePlan {
   std::vector<std::vector<Layer>> runs;  // newest first; layers ascend by key
 };
 
-// The lowest level with `fan_in` runs or more that `excluded` says nothing against: its oldest runs, `max_inputs` at
-// most. Levels are in the order of age, so that what is merged lies side by side.
-[[nodiscard]] std::optional<MergePlan> plan_merge(const ManifestState& state, std::size_t fan_in,
+// The lowest level with `fan_in(level)` runs or more that `excluded` says nothing against: its oldest runs,
+// `max_inputs` at most. Levels are in the order of age, so that what is merged lies side by side.
+[[nodiscard]] std::optional<MergePlan> plan_merge(const ManifestState& state,
+                                                  const std::function<std::size_t(int level)>& fan_in,
                                                   std::size_t max_inputs,
                                                   const std::function<bool(LsnRange)>& excluded);
 

@@ -37,8 +37,8 @@ namespace {
 constexpr long kNapWithoutWork = 500;  // milliseconds
 constexpr long kNapForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
-// So much WAL may come while work is done with naps: lookups grow slower with each layer.
-constexpr double kMaxWalMeanwhile = 2.0 * (1 << 30);  // bytes
+// So much WAL may come while work is done with naps, in memtables: lookups grow slower with each layer.
+constexpr double kMaxWalMeanwhile = 32;
 // The server is at rest when it has not written more than so much WAL within a second for so long.
 constexpr Lsn kRestingWal = 64 * 1024;  // bytes
 constexpr int kMillisecondsToRest = 1000;
@@ -46,6 +46,7 @@ constexpr long kLongestRest = 10 * 60 * 1000;  // milliseconds
 
 bool compaction_enabled = true;
 int maintenance_work_mem_kb = 64 * 1024;
+int merge_threshold = 24;
 
 Lsn work_began_at = kInvalidLsn;  // what was visible then
 
@@ -75,10 +76,11 @@ class Abandoned {};
 
 double lateness() {
   const Lsn seen = pg::shared_store->visible_lsn();
-  return seen <= work_began_at ? 0 : static_cast<double>(seen - work_began_at) / kMaxWalMeanwhile;
+  const double memtable_bytes = pg::memtable_size_kb * 1024.0;
+  return seen <= work_began_at ? 0 : static_cast<double>(seen - work_began_at) / (kMaxWalMeanwhile * memtable_bytes);
 }
 
-Portions portions({.portion_us = 200, .nap_ms = 2}, lateness);
+Portions portions({.portion_us = 200, .nap_ms = 3}, lateness);
 
 // Sessions write again while a merge is done that was not urgent.
 class LoadIsBack {};
@@ -115,6 +117,7 @@ void pause() {
 void open_compactor() {
   CompactorOptions options;
   options.memory_bytes = static_cast<std::size_t>(maintenance_work_mem_kb) * 1024;
+  options.flushed_fan_in = static_cast<std::size_t>(merge_threshold);
   options.pause = pause;
   compactor =
       std::make_unique<Compactor>(pg::pg_env(), pg::kStoreDirectory, *pg::shared_store, rebuilder, std::move(options));
@@ -243,6 +246,9 @@ void define_compaction_settings() {
   DefineCustomIntVariable("strata.maintenance_work_mem", "Memory for merging the layers of history.", nullptr,
                           &maintenance_work_mem_kb, maintenance_work_mem_kb, 4 * 1024, MAX_KILOBYTES, PGC_SIGHUP,
                           GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("strata.merge_threshold", "Number of flushed memtables that are merged under load.",
+                          "More of them cost merges less, and who travels meanwhile searches more layers.",
+                          &merge_threshold, merge_threshold, 2, 64, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 void register_compaction_worker() { register_worker("strata compaction", "strata_compaction_main"); }

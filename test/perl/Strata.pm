@@ -24,6 +24,8 @@ my %default_conf = (
 	restart_after_crash => 'on',
 	autovacuum => 'off',
 	max_prepared_transactions => 10,
+	# So that merges come soon.
+	'strata.merge_threshold' => 8,
 	timezone => "'UTC'",
 	# A superuser named strata would else create its tables in the schema of the extension.
 	search_path => "'public'",

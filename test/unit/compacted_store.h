@@ -32,7 +32,7 @@ inline CompactorOptions small_compactor(const StoreOptions& store, std::uint64_t
   CompactorOptions options;
   options.store = store;
   options.bounds = {.records = 8, .bytes = 20000, .statuses = 8, .diff_bytes = 1000, .min_value_bytes = 200};
-  options.fan_in = 3;
+  options.flushed_fan_in = options.fan_in = 3;
   options.max_inputs = 5;
   options.layer_bytes = layer_bytes;
   options.memory_bytes = 200000;

@@ -119,7 +119,7 @@ TEST_P(Compaction, WhatIsNotUrgentMayBeBrokenOff) {
   compactor_options_.pause = [&] {
     if (load && compactor_->merges_at_rest()) throw LoadIsBack();
   };
-  compactor_options_.fan_in = 100;
+  compactor_options_.flushed_fan_in = compactor_options_.fan_in = 100;
   compactor_options_.max_inputs = 100;
   open();
   take_baseline();

@@ -130,7 +130,7 @@ TEST_P(Golden, GoesOn) {
   EXPECT_EQ(writer.horizon().lsn, 1005U);
   GoldenRebuilder rebuilder;
   CompactorOptions options;
-  options.fan_in = 2;
+  options.flushed_fan_in = options.fan_in = 2;
   Compactor compactor(env_, "store", region_.shared(), rebuilder, options);
   Lsn end = 10'000;
   int merges = 0;
