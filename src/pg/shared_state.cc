@@ -40,7 +40,7 @@ constexpr std::size_t kReaderCacheBytes = std::size_t{16} << 20;
 std::unique_ptr<Reader> reader;
 
 std::size_t store_region_bytes() {
-  return std::max(SharedStore::min_size(), static_cast<std::size_t>(memtable_size_kb) * 1024);
+  return std::max(SharedStore::min_size(), std::size_t{memtable_bytes()});
 }
 
 void request_shared_memory() {

@@ -53,6 +53,7 @@ inline constexpr const char* kStoreDirectory = "pg_strata";
 
 // GUCs. strata.memtable_size, kilobytes, both arenas together.
 extern int memtable_size_kb;
+inline Lsn memtable_bytes() { return static_cast<Lsn>(memtable_size_kb) * 1024; }
 
 void define_shared_settings();       // from _PG_init
 void install_shared_memory_hooks();  // from _PG_init

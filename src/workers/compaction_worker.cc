@@ -37,8 +37,8 @@ namespace {
 constexpr long kNapWithoutWork = 500;  // milliseconds
 constexpr long kNapForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
-// So much WAL may come while work is done with naps, in memtables: lookups grow slower with each layer.
-constexpr double kMaxWalMeanwhile = 32;
+// So much WAL, in memtables, may come while work is done with naps: lookups grow slower with each layer.
+constexpr Lsn kMaxMemtablesMeanwhile = 32;
 // The server is at rest when it has not written more than so much WAL within a second for so long.
 constexpr Lsn kRestingWal = 64 * 1024;  // bytes
 constexpr int kMillisecondsToRest = 1000;
@@ -76,8 +76,8 @@ class Abandoned {};
 
 double lateness() {
   const Lsn seen = pg::shared_store->visible_lsn();
-  const double memtable_bytes = pg::memtable_size_kb * 1024.0;
-  return seen <= work_began_at ? 0 : static_cast<double>(seen - work_began_at) / (kMaxWalMeanwhile * memtable_bytes);
+  if (seen <= work_began_at) return 0;
+  return static_cast<double>(seen - work_began_at) / static_cast<double>(kMaxMemtablesMeanwhile * pg::memtable_bytes());
 }
 
 Portions portions({.portion_us = 200, .nap_ms = 3}, lateness);

@@ -31,9 +31,8 @@ constexpr long kNapAtEndOfWal = 200;  // milliseconds
 constexpr int kMaxFailedReads = 10;
 constexpr long kNapAfterFailedRead = 100;  // milliseconds
 
-Lsn memtable_bytes() { return static_cast<Lsn>(pg::memtable_size_kb) * 1024; }
 // More WAL than this is a backlog. Less takes little of the memtable, images and all.
-Lsn backlog_bytes() { return memtable_bytes() / 16; }
+Lsn backlog_bytes() { return pg::memtable_bytes() / 16; }
 
 XLogReaderState* open_wal(WalChunks* chunks) {
   XLogReaderState* wal = nullptr;
@@ -163,7 +162,7 @@ void Follower::publish() {
 }
 
 void Follower::flush_what_is_in_wal() {
-  if (in_wal_ <= writer_.flushed_lsn() || in_wal_ - writer_.flushed_lsn() <= memtable_bytes()) return;
+  if (in_wal_ <= writer_.flushed_lsn() || in_wal_ - writer_.flushed_lsn() <= pg::memtable_bytes()) return;
   persist([&] { writer_.start_flush(); });
   let_go_of_flushed_wal();
 }
