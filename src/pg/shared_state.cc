@@ -39,9 +39,7 @@ bool waiting_for_progress = false;
 constexpr std::size_t kReaderCacheBytes = std::size_t{16} << 20;
 std::unique_ptr<Reader> reader;
 
-std::size_t store_region_bytes() {
-  return std::max(SharedStore::min_size(), std::size_t{memtable_bytes()});
-}
+std::size_t store_region_bytes() { return std::max(SharedStore::min_size(), std::size_t{memtable_bytes()}); }
 
 void request_shared_memory() {
   if (previous_request_hook != nullptr) previous_request_hook();
