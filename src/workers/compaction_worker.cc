@@ -80,7 +80,7 @@ double lateness() {
   return static_cast<double>(seen - work_began_at) / static_cast<double>(kMaxMemtablesMeanwhile * pg::memtable_bytes());
 }
 
-Portions portions({.portion_us = 200, .nap_ms = 3}, lateness);
+Portions portions(lateness);
 
 // Sessions write again while a merge is done that was not urgent.
 class LoadIsBack {};

@@ -23,8 +23,6 @@ namespace {
 
 constexpr int kRecordsPerPublication = 256;
 constexpr int kRecordsPerStep = 16;  // some twenty microseconds
-// Twice as much as a session of pgbench on each core of a small machine needs.
-constexpr Portions::Lengths kPortions{.portion_us = 200, .nap_ms = 3};
 // Sessions that wait wake this process; this is for WAL that nobody waits for. Each nap that ends may interrupt a
 // session.
 constexpr long kNapAtEndOfWal = 200;  // milliseconds
@@ -59,7 +57,7 @@ Follower::Follower(Writer& writer, Reader& reader)
       kept_from_(kInvalidLsn),
       counted_(writer.flushed_lsn()),
       counted_writes_(writer.counters()),
-      portions_(kPortions, lateness_of_history) {
+      portions_(lateness_of_history) {
   XLogBeginRead(wal_.get(), position_);
 }
 

@@ -22,10 +22,14 @@ extern "C" {
 namespace strata::workers {
 namespace {
 
+// For ingest, twice as much as a session of pgbench on each core of a small machine needs.
+constexpr double kPortionUs = 200;
+constexpr double kMostPortions = 5;  // a portion of work that is late, in portions
+constexpr long kNapMs = 3;
+
 constexpr double kMaxWalBehind = 32 << 20;       // bytes
 constexpr std::int64_t kShortWaitUs = 50;        // who waits no longer than this competes with nobody
 constexpr std::int64_t kContentionUs = 100'000;  // so long after a longer wait others want processors
-constexpr double kMostPortions = 5;              // a portion of work that is late, in portions
 
 std::int64_t now_us() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -67,10 +71,9 @@ void Portions::step() {
   const double lateness = lateness_();
   if (lateness < 1 && others_want_processors()) {
     give_way();
-    nap(lengths_.nap_ms, pg::Wait::kGivingWay);
+    nap(kNapMs, pg::Wait::kGivingWay);
   }
-  portion_us_ = static_cast<std::int64_t>(static_cast<double>(lengths_.portion_us) *
-                                          (1 + std::min(lateness, 1.0) * (kMostPortions - 1)));
+  portion_us_ = static_cast<std::int64_t>(kPortionUs * (1 + std::min(lateness, 1.0) * (kMostPortions - 1)));
   began_us_ = now_us();
 }
 

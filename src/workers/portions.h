@@ -10,13 +10,8 @@ namespace strata::workers {
 // tick.
 class Portions {
  public:
-  struct Lengths {
-    std::int64_t portion_us;  // grows to five times as much as the work gets late
-    long nap_ms;
-  };
-
   // `lateness`: 0 is in time, 1 and more ends all naps.
-  Portions(Lengths lengths, double (*lateness)()) : lengths_(lengths), lateness_(lateness) {}
+  explicit Portions(double (*lateness)()) : lateness_(lateness) {}
 
   // The portion in work has lasted long enough. Costs a look at the clock.
   [[nodiscard]] bool is_over() const;
@@ -26,7 +21,6 @@ class Portions {
  private:
   bool others_want_processors();
 
-  Lengths lengths_;
   double (*lateness_)();
   std::int64_t began_us_ = 0;
   std::int64_t portion_us_ = 0;
