@@ -406,14 +406,15 @@ sub _start
 	return;
 }
 
+# Tries the condition until it holds, after $pause seconds each.
 sub _poll
 {
-	my ($condition) = @_;
+	my ($condition, $pause) = @_;
 	my $until = time + $PostgreSQL::Test::Utils::timeout_default;
 	until ($condition->())
 	{
 		return 0 if time > $until;
-		select(undef, undef, undef, 0.02);
+		select(undef, undef, undef, $pause // 0.02);
 	}
 	return 1;
 }
@@ -521,13 +522,13 @@ sub _what_is_lost
 		push @lost, "at $moment->{lsn} there is $there, not $moment->{rows}\n$moment->{pages}" if $there ne "$moment->{rows}\n$moment->{pages}";
 	}
 
-	# No file but those that the manifest names, once the workers have come to rest.
+	# No file but those that the manifest names, once the workers have come to rest. New sessions keep them from that.
 	my $difference = q{
 SELECT string_agg(coalesce('needless ' || file, 'missing ' || name), ', ')
 FROM (SELECT pg_ls_dir('pg_strata') AS file) f FULL JOIN (SELECT name FROM strata.layers() UNION ALL SELECT 'MANIFEST') l ON file = name
 WHERE file IS NULL OR name IS NULL};
 	push @lost, 'files: ' . $node->safe_psql('postgres', $difference)
-	  if !_poll(sub { $node->safe_psql('postgres', $difference) eq '' });
+	  if !_poll(sub { $node->safe_psql('postgres', $difference) eq '' }, 0.5);
 	my $state = $node->safe_psql('postgres', 'SELECT state, last_error FROM strata.status()');
 	push @lost, "history is $state" if $state ne 'running|';
 	$self->{summary} = "$all_pages pages, $all_calls redo calls, " . scalar(@{ $self->{moments} }) . ' moments, ' . ($self->{gone} // 0) . ' gone, '
