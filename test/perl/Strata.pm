@@ -12,7 +12,7 @@ use Test::More;
 our @EXPORT = qw(
   new_node wait_for_history kill_and_wait wait_for_restart wait_for_connections try_sql now_in lsn_in at at_lsn at_error pgoptions
   remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
-  prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over waits_for
+  prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over waits_for damage_values
 );
 
 # Settings of every node: what WAL must hold, a server that comes back after a crash of one of its processes, and an
@@ -308,6 +308,23 @@ sub no_file_is_left_over
 	my ($node, $name) = @_;
 	my $same = q{SELECT count(*) = (SELECT count(*) FROM strata.layers()) FROM pg_ls_dir('pg_strata') f WHERE f ~ 'layer$'};
 	return ok($node->poll_query_until('postgres', $same), $name // 'no file is left over');
+}
+
+# Damages values and index of a layer file: a bit in every 100 bytes of all blocks but the last ones, which it is opened
+# with; where they begin stands in the footer.
+sub damage_values
+{
+	my ($path) = @_;
+	my $content = slurp_file($path);
+	my $end = unpack('Q<', substr($content, -112 + 24, 8));
+	for (my $at = 32; $at < $end; $at += 100)
+	{
+		substr($content, $at, 1) = chr(ord(substr($content, $at, 1)) ^ 0x10);
+	}
+	open(my $file, '>:raw', $path) or die "$path: $!";
+	print $file $content;
+	close $file;
+	return;
 }
 
 # A column of strata.status(). REQUIRES: the extension.

@@ -68,22 +68,6 @@ damage_values($node->data_dir . "/pg_strata/$layer");
 start_faulty($node);
 wait_for_history($node);
 
-# A bit in every 100 bytes of all blocks but the last ones, which a layer is opened with; where they begin stands in the footer.
-sub damage_values
-{
-	my ($path) = @_;
-	my $content = slurp_file($path);
-	my $end = unpack('Q<', substr($content, -112 + 24, 8));
-	for (my $at = 32; $at < $end; $at += 100)
-	{
-		substr($content, $at, 1) = chr(ord(substr($content, $at, 1)) ^ 0x10);
-	}
-	open(my $file, '>:raw', $path) or die "$path: $!";
-	print $file $content;
-	close $file;
-	return;
-}
-
 # Two tests. The chains that status() looks at are picked at random: sooner or later one lies in the damaged layer.
 sub goes_on_and_tells
 {

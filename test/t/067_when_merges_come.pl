@@ -1,0 +1,155 @@
+# When layers are merged: as many of level 0 as the threshold says while sessions write, all that is small at rest, not
+# while load is back, and not what is damaged.
+use strict;
+use warnings;
+
+use File::Copy;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Strata;
+use Test::More;
+
+my $node = new_node('merges', log_statement => 'none', log_min_messages => 'debug1', max_wal_size => "'2GB'",
+	'strata.memtable_size' => "'4MB'", 'strata.compaction' => 'off', 'strata.merge_threshold' => 12);
+my $store = $node->data_dir . '/pg_strata';
+prepare_churn($node);
+
+my @moments;
+
+sub remember_moment
+{
+	my $lsn = reached_lsn($node);
+	push @moments, { lsn => $lsn, pages => digest_of_all_pages($node, $lsn) };
+	return;
+}
+
+sub every_moment_is_right
+{
+	my ($name) = @_;
+	is(join(', ', map { $_->{lsn} } grep { digest_of_all_pages($node, $_->{lsn}) ne $_->{pages} } @moments), '', $name);
+	return;
+}
+
+sub set
+{
+	my ($setting, $value) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $setting = $value");
+	$node->reload;
+	return;
+}
+
+sub flushed
+{
+	return $node->safe_psql('postgres', 'SELECT count(*) FROM strata.layers() WHERE level = 0 AND NOT image');
+}
+
+# What merges since an offset of the log took: numbers of layers.
+sub inputs_since
+{
+	my ($log) = @_;
+	return substr(slurp_file($node->logfile), $log) =~ /strata: merged (\d+) layers/g;
+}
+
+# A session that writes until it is told to stop. It never rests for a second.
+$node->safe_psql('postgres', 'CREATE TABLE stop ()');
+$node->safe_psql('postgres', <<'SQL');
+CREATE PROCEDURE write() LANGUAGE plpgsql AS $$
+BEGIN
+  FOR i IN 0 .. 100000 LOOP
+    EXIT WHEN EXISTS (SELECT FROM stop);
+    UPDATE many SET n = n + 1 WHERE id % 20 = i % 20;
+    COMMIT;
+    IF i % 20 = 0 THEN CHECKPOINT; END IF;
+    PERFORM pg_sleep(0.02);
+  END LOOP;
+END $$;
+SQL
+churn($node, 1);
+remember_moment();
+
+sub start_writing
+{
+	my $session = $node->background_psql('postgres');
+	$session->query_until(qr/writes/, "\\echo writes\nCALL write();\n");
+	return $session;
+}
+
+sub stop_writing
+{
+	my ($session) = @_;
+	$node->safe_psql('postgres', 'INSERT INTO stop DEFAULT VALUES');
+	$session->quit;
+	$node->safe_psql('postgres', 'TRUNCATE stop');
+	return;
+}
+
+# Under load.
+my $log = -s $node->logfile;
+my $writer = start_writing();
+set('strata.compaction', 'on');
+$node->wait_for_log(qr/strata: merged \d+ layers/, $log);
+cmp_ok((inputs_since($log))[0], '>=', 12, 'while sessions write, a merge waits for as many flushed memtables as the threshold says');
+set('strata.merge_threshold', 3);
+$log = -s $node->logfile;
+$node->wait_for_log(qr/strata: merged \d+ layers/, $log) for 1 .. 2;
+ok((grep { $_ >= 3 && $_ < 12 } inputs_since($log)), 'a lower threshold counts from the reload on');
+set('strata.merge_threshold', 64);
+set('strata.compaction', 'off');
+stop_writing($writer);
+remember_moment();
+
+# At rest, until load is back: the worker is stopped when it has begun to write.
+churn($node, 2) until flushed() >= 8;
+remember_moment();
+my $worker = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata compaction'");
+my %layers = map { $_ => 1 } glob "$store/delta*.layer";
+$log = -s $node->logfile;
+set('strata.compaction', 'on');
+my $begun = 0;
+for (1 .. 200 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	$begun = grep { !$layers{$_} } glob "$store/delta*.layer";
+	last if $begun;
+	select(undef, undef, undef, 0.005);
+}
+kill 'STOP', $worker;
+ok($begun, 'at rest fewer layers are merged, too');
+is(join(', ', inputs_since($log)), '', 'that merge is in work');
+churn($node, 1);
+remember_moment();
+kill 'CONT', $worker;
+ok($node->wait_for_log(qr/strata: broke off a merge after \d+ ms, because there is load again/, $log), 'when load is back it is broken off');
+every_moment_is_right('every moment is as it was');
+ok($node->wait_for_log(qr/strata: merged \d+ layers/, $log), 'at the next rest it is done');
+ok($node->poll_query_until('postgres', "SELECT count(*) < 2 FROM strata.layers() WHERE level = 0 AND NOT image"), 'and leaves few layers');
+no_file_is_left_over($node, 'no file is left of the one that was broken off');
+every_moment_is_right('every moment is as it was after it');
+
+# A layer that is damaged while the server runs: when it starts, it may need what is in there to go on with history.
+set('strata.compaction', 'off');
+churn($node, 1) until flushed() >= 3;
+remember_moment();
+my ($damaged) = sort glob "$store/delta0-*.layer";
+copy($damaged, "$damaged.whole") or die "$damaged: $!";
+damage_values($damaged);
+my $name = $damaged =~ s/.*\///r;
+my $refusal = qr/WARNING:  strata: layers could not be merged: .*\Q$name\E/;
+$log = -s $node->logfile;
+set('strata.compaction', 'on');
+ok($node->wait_for_log($refusal, $log), 'a merge at rest of a damaged layer is given up, and says so');
+like(state_of($node, 'last_error'), qr/\Q$name\E.* is corrupt|is corrupt.*\Q$name\E/, 'status() names the layer');
+# Several rests long.
+$node->safe_psql('postgres', 'SELECT pg_sleep(4)');
+my @refusals = substr(slurp_file($node->logfile), $log) =~ /$refusal/g;
+is(scalar @refusals, 1, 'it is not tried again and again');
+copy("$damaged.whole", $damaged) or die "$damaged: $!";
+unlink "$damaged.whole";
+$log = -s $node->logfile;
+$node->reload;
+ok($node->wait_for_log(qr/strata: merged \d+ layers/, $log), 'a reload tries it again');
+ok($node->poll_query_until('postgres', q{SELECT coalesce(last_error, '') = '' FROM strata.status()}), 'and there is no error any more');
+every_moment_is_right('every moment is as it was');
+no_mismatch($node);
+log_is_clean($node, 'XX001');
+$node->stop;
+done_testing();
