@@ -8,7 +8,7 @@
 # tap      test/t, or the files in TESTS, against the server with assertions
 # oracle   test/oracle, or the files in TESTS: point-in-time recovery and wal_consistency_checking against history, on the
 #          release server; ORACLE_SEED repeats a run. The sums of all files come last
-# crash    test/crash, or the files in TESTS: 240 crashes of the server with assertions; CRASH_SEED repeats a run
+# crash    test/crash, or the files in TESTS: 264 crashes of the server with assertions; CRASH_SEED repeats a run
 # regress  PostgreSQL's own suites, with strata on (server with assertions) and off (release)
 #
 # JOBS (2) test files run at once. Every suite runs even where one before it failed; the exit status tells.
