@@ -1,5 +1,6 @@
 #include "store/chain_rewriter.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -16,11 +17,10 @@ void ChainRewriter::forget() {
 
 // The first version comes at `lsn`: finds out what is before it.
 void ChainRewriter::enter_lifetime(Lsn lsn) {
-  forget();
   if (lsn - 1 <= floor_) return;
-  Chain before = reader_.chain(key_, lsn - 1, floor_);
-  if (before.empty() || !before.front().base) return;
-  for (const Version& version : before) note(version);
+  before_ = reader_.chain(key_, lsn - 1, floor_);
+  if (before_.empty() || !before_.front().base) return;
+  for (const Version& version : before_) note(version);
 }
 
 // Takes a version into the chain as it is written.
@@ -34,11 +34,15 @@ void ChainRewriter::note(const Version& version) {
     ++records_;
     bytes_ += version.value.size();
   }
-  if (known_) pending_.push_back(version);
+  if (known_) pending_.push_back(&version);
+}
+
+void ChainRewriter::note(Group group) {
+  for (const MergedVersion& one : group) note(one.version);
 }
 
 void ChainRewriter::catch_up() {
-  for (const Version& version : pending_) rebuilder_.apply(version);
+  for (const Version* version : pending_) rebuilder_.apply(*version);
   pending_.clear();
 }
 
@@ -67,41 +71,38 @@ bool ChainRewriter::explain(MergedVersion& one) {
   return true;
 }
 
-void ChainRewriter::emit(Group& group) { std::move(group.begin(), group.end(), std::back_inserter(out_)); }
-
-void ChainRewriter::add(Group& group, bool make_image) {
-  if (group.size() != 1 || make_image || !explain(group.front())) {
-    for (const MergedVersion& one : group) note(one.version);
-  }
+void ChainRewriter::add(Group group, bool make_image) {
+  if (group.size() != 1 || make_image || !explain(group.front())) note(group);
   const bool is_page = key_.kind == KeyKind::kPage;
   const bool too_long = records_ >= bounds_.versions_of(key_.kind) || (is_page && bytes_ > bounds_.bytes);
-  if (known_ && records_ > 0 && (too_long || make_image)) {
-    catch_up();
-    MergedVersion image{.sequence = group.back().sequence,
-                        .version = {.lsn = group.back().version.lsn,
-                                    .type = EntryType::kImage,
-                                    .base = true,
-                                    .value = std::string(rebuilder_.page())}};
-    ++counters_.images;
-    records_ = bytes_ = 0;
-    out_.push_back(std::move(image));
-    return;
-  }
-  emit(group);
+  if (!known_ || records_ == 0 || (!too_long && !make_image)) return;
+  catch_up();
+  // An image in the place of all of them.
+  MergedVersion& image = group.front();
+  image.sequence = group.back().sequence;
+  image.version.type = EntryType::kImage;
+  image.version.base = true;
+  image.version.value = rebuilder_.page();
+  out_.resize(out_.size() - (group.size() - 1));
+  ++counters_.images;
+  records_ = bytes_ = 0;
 }
 
 void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions, bool begin_with_image) {
   if (key.kind != KeyKind::kPage && key.kind != KeyKind::kCommitLog) return;
   key_ = key;
+  forget();
   out_.clear();
-  out_.reserve(versions.size());
+  out_.reserve(versions.size());  // so that what pending_ refers to stays where it is
   bool first = true;
   for (auto begin = versions.begin(); begin != versions.end();) {
     pause_();
     const Lsn lsn = begin->version.lsn;
     auto end = begin;
     while (end != versions.end() && end->version.lsn == lsn) ++end;
-    Group group(std::make_move_iterator(begin), std::make_move_iterator(end));
+    const auto size = static_cast<std::size_t>(end - begin);
+    std::move(begin, end, std::back_inserter(out_));
+    const Group group = Group(out_).last(size);
     begin = end;
 
     const Lsn floor = key.kind == KeyKind::kPage ? lifetimes_.floor_at(key, lsn - 1) : kInvalidLsn;
@@ -119,8 +120,7 @@ void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions
       if (error.kind() != ErrorKind::kCorrupt) throw;
       ++counters_.unknown;
       forget();
-      for (const MergedVersion& one : group) note(one.version);
-      emit(group);
+      note(group);
     }
     first = false;
   }

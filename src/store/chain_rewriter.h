@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <string>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -60,15 +60,15 @@ class ChainRewriter {
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
-  using Group = std::vector<MergedVersion>;  // of one LSN
+  using Group = std::span<MergedVersion>;  // of one LSN, at the end of out_
 
   void enter_lifetime(Lsn lsn);
   void forget();
-  void add(Group& group, bool make_image);
+  void add(Group group, bool make_image);
   [[nodiscard]] bool explain(MergedVersion& one);
   void catch_up();
   void note(const Version& version);
-  void emit(Group& group);
+  void note(Group group);
 
   Reader& reader_;
   Lifetimes& lifetimes_;
@@ -78,12 +78,13 @@ class ChainRewriter {
   Counters counters_;
 
   Key key_;
-  bool known_ = false;            // the page's state follows from its base, pending_ included
-  Lsn floor_ = kInvalidLsn;       // of the lifetime
-  std::size_t records_ = 0;       // since the base
-  std::size_t bytes_ = 0;         // of them
-  std::vector<Version> pending_;  // known, and not yet applied
+  bool known_ = false;       // the page's state follows from its base, pending_ included
+  Lsn floor_ = kInvalidLsn;  // of the lifetime
+  std::size_t records_ = 0;  // since the base
+  std::size_t bytes_ = 0;    // of them
   std::vector<MergedVersion> out_;
+  Chain before_;                         // the oldest version of it
+  std::vector<const Version*> pending_;  // known, and not yet applied; they lie in before_ or in out_
 };
 
 // Adds versions of `key`, oldest first as ChainRewriter leaves them, to a LayerWriter or a RunWriter.

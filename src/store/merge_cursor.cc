@@ -1,10 +1,20 @@
 #include "store/merge_cursor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "store/no_postgres.h"
 
 namespace strata {
+
+namespace {
+
+bool comes_later(const std::unique_ptr<RunStream>& one, const std::unique_ptr<RunStream>& other) {
+  const int order = compare(one->entry().key, other->entry().key);
+  return order > 0 || (order == 0 && one->entry().lsn < other->entry().lsn);
+}
+
+}  // namespace
 
 RunStream::RunStream(Env& env, std::string directory, std::vector<Layer> layers, BlockCache& cache)
     : env_(env), directory_(std::move(directory)), layers_(std::move(layers)), cache_(cache) {
@@ -28,24 +38,19 @@ void RunStream::next() {
   if (!cursor_->valid()) open_next();
 }
 
-MergeCursor::MergeCursor(std::vector<std::unique_ptr<RunStream>> runs) : runs_(std::move(runs)) { find_lowest(); }
-
-void MergeCursor::find_lowest() {
-  lowest_ = nullptr;
-  for (const auto& run : runs_) {
-    if (!run->valid()) continue;
-    if (lowest_ == nullptr) {
-      lowest_ = run.get();
-      continue;
-    }
-    const int order = compare(run->entry().key, lowest_->entry().key);
-    if (order < 0 || (order == 0 && run->entry().lsn > lowest_->entry().lsn)) lowest_ = run.get();
-  }
+MergeCursor::MergeCursor(std::vector<std::unique_ptr<RunStream>> runs) : runs_(std::move(runs)) {
+  std::erase_if(runs_, [](const auto& run) { return !run->valid(); });
+  std::make_heap(runs_.begin(), runs_.end(), comes_later);
 }
 
 void MergeCursor::next() {
-  lowest_->next();
-  find_lowest();
+  std::pop_heap(runs_.begin(), runs_.end(), comes_later);
+  runs_.back()->next();
+  if (runs_.back()->valid()) {
+    std::push_heap(runs_.begin(), runs_.end(), comes_later);
+  } else {
+    runs_.pop_back();
+  }
 }
 
 }  // namespace strata

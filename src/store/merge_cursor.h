@@ -39,17 +39,14 @@ class MergeCursor {
  public:
   explicit MergeCursor(std::vector<std::unique_ptr<RunStream>> runs);
 
-  [[nodiscard]] bool valid() const { return lowest_ != nullptr; }
-  [[nodiscard]] const IndexEntry& entry() const { return lowest_->entry(); }
-  [[nodiscard]] std::string value() const { return lowest_->value(); }
-  [[nodiscard]] const std::shared_ptr<const LayerFile>& file() const { return lowest_->file(); }
+  [[nodiscard]] bool valid() const { return !runs_.empty(); }
+  [[nodiscard]] const IndexEntry& entry() const { return runs_.front()->entry(); }
+  [[nodiscard]] std::string value() const { return runs_.front()->value(); }
+  [[nodiscard]] const std::shared_ptr<const LayerFile>& file() const { return runs_.front()->file(); }
   void next();
 
  private:
-  void find_lowest();
-
-  std::vector<std::unique_ptr<RunStream>> runs_;
-  RunStream* lowest_ = nullptr;
+  std::vector<std::unique_ptr<RunStream>> runs_;  // a heap of those that have something left, the first one on top
 };
 
 }  // namespace strata
