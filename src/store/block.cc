@@ -130,33 +130,15 @@ BlockContent BlockDecoder::decode(const StoredBlock& block, const DecompressionD
   return content;
 }
 
-std::unique_ptr<std::byte[]> BlockSource::fetch_bytes(std::uint64_t offset, std::uint64_t size) const {
-  if (size > 2 * kMaxBlockBytes || offset > file_bytes_ || size > file_bytes_ - offset) {
-    throw_corrupt(name_, offset, "a block is said to lie where the file has none");
-  }
-  auto bytes = std::make_unique_for_overwrite<std::byte[]>(size);
-  file_->read(offset, {bytes.get(), size});
-  return bytes;
-}
-
 BlockSource::Raw BlockSource::fetch(BlockHandle block) const {
   if (block.size < kMinBlockBytes) throw_corrupt(name_, block.offset, "a block is too short");
-  Raw raw{.bytes = fetch_bytes(block.offset, block.size), .block = {}};
+  if (block.size > 2 * kMaxBlockBytes || block.offset > file_bytes_ || block.size > file_bytes_ - block.offset) {
+    throw_corrupt(name_, block.offset, "a block is said to lie where the file has none");
+  }
+  Raw raw{.bytes = std::make_unique_for_overwrite<std::byte[]>(block.size), .block = {}};
+  file_->read(block.offset, {raw.bytes.get(), block.size});
   raw.block = parse_block({raw.bytes.get(), block.size}, form_, name_, block.offset);
   return raw;
-}
-
-std::vector<BlockContent> BlockSource::read_row(BlockHandle first, std::size_t count) const {
-  if (first.size < kMinBlockBytes) throw_corrupt(name_, first.offset, "a block is too short");
-  const auto bytes = fetch_bytes(first.offset, std::uint64_t{first.size} * count);
-  std::vector<BlockContent> contents;
-  contents.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t begin = std::uint64_t{first.size} * i;
-    const StoredBlock block = parse_block({bytes.get() + begin, first.size}, form_, name_, first.offset + begin);
-    contents.push_back(decoder_->decode(block, nullptr, name_, first.offset + begin));
-  }
-  return contents;
 }
 
 std::shared_ptr<const DecompressionDictionary> BlockSource::read_dictionary(BlockHandle block) const {

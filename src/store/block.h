@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "store/coding.h"
 #include "store/dictionary.h"
@@ -119,8 +118,6 @@ class BlockSource {
   [[nodiscard]] BlockContent read(BlockHandle block) const {
     return read(block, [] { return std::shared_ptr<const DecompressionDictionary>(); });
   }
-  // So many blocks of the size of `first`, one behind the other, that need no dictionary.
-  [[nodiscard]] std::vector<BlockContent> read_row(BlockHandle first, std::size_t count) const;
   // The block is a dictionary.
   [[nodiscard]] std::shared_ptr<const DecompressionDictionary> read_dictionary(BlockHandle block) const;
 
@@ -130,7 +127,6 @@ class BlockSource {
     StoredBlock block;
   };
   [[nodiscard]] Raw fetch(BlockHandle block) const;
-  [[nodiscard]] std::unique_ptr<std::byte[]> fetch_bytes(std::uint64_t offset, std::uint64_t size) const;
 
   const ReadableFile* file_;
   std::uint64_t file_bytes_;

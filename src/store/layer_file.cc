@@ -1,18 +1,10 @@
 #include "store/layer_file.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "store/no_postgres.h"
 
 namespace strata {
-
-namespace {
-
-// A writer's filter blocks have 4 KiB.
-constexpr std::size_t kFilterBlocksAtOnce = 8;
-
-}  // namespace
 
 LayerFile::LayerFile(Env& env, const std::string& path, const Layer& expected, BlockCache& cache)
     : path_(path), cache_(cache), id_(cache.new_file_id()), file_(env.open(path)), file_bytes_(file_->size()) {
@@ -32,26 +24,18 @@ LayerFile::LayerFile(Env& env, const std::string& path, const Layer& expected, B
 
 BlockSource LayerFile::source() const { return {*file_, file_bytes_, path_, ends_.block_form(), cache_.decoder()}; }
 
-// A session asks about keys all over a filter, so that its neighbours are wanted soon.
-void LayerFile::read_filter_blocks(std::size_t i) const {
-  const std::size_t first = i / kFilterBlocksAtOnce * kFilterBlocksAtOnce;
-  const std::size_t count = std::min(filter_.size() - first, kFilterBlocksAtOnce);
-  const BlockHandle handle = filter_handle(ends_, root_, first);
-  std::vector<BlockContent> contents = source().read_row(handle, count);
-  for (const BlockContent& content : contents) {
-    cache_.count_block(handle.size);
-    const std::size_t lines = content.size() / kFilterLineBytes;
-    const bool is_known = root_.filter.lines == 0 || lines == root_.filter.lines;
-    if (!is_known || lines == 0 || lines > 0xffffffff || content.size() % kFilterLineBytes != 0) {
-      throw_corrupt(path_, handle.offset, "the filter has a wrong size");
-    }
-  }
-  std::move(contents.begin(), contents.end(), filter_.begin() + static_cast<std::ptrdiff_t>(first));
-}
-
+// One at a time: memory that a new session touches first costs more than a read.
 std::string_view LayerFile::filter_block(std::size_t i) const {
-  if (!filter_[i]) read_filter_blocks(i);
-  return filter_[i]->view();
+  if (filter_[i]) return filter_[i]->view();
+  const BlockHandle handle = filter_handle(ends_, root_, i);
+  BlockContent content = source().read(handle);
+  cache_.count_block(handle.size);
+  const std::size_t lines = content.size() / kFilterLineBytes;
+  const bool is_known = root_.filter.lines == 0 || lines == root_.filter.lines;
+  if (!is_known || lines == 0 || lines > 0xffffffff || content.size() % kFilterLineBytes != 0) {
+    throw_corrupt(path_, handle.offset, "the filter has a wrong size");
+  }
+  return filter_[i].emplace(std::move(content)).view();
 }
 
 bool LayerFile::may_contain(std::uint64_t key_hash) const {

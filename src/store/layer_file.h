@@ -13,8 +13,8 @@
 
 namespace strata {
 
-// Header, footer and root are read at once and kept; blocks of the filter are read when they are asked for, some
-// neighbours with each, and kept too. Everything throws StoreError.
+// Header, footer and root are read at once and kept; blocks of the filter are read when they are asked for,
+// and kept too. Everything throws StoreError.
 class LayerFile {
  public:
   // `path` must hold the layer that `expected` describes. `cache` is borrowed and must live longer.
@@ -41,7 +41,6 @@ class LayerFile {
  private:
   [[nodiscard]] BlockSource source() const;
   [[nodiscard]] std::string_view filter_block(std::size_t i) const;
-  void read_filter_blocks(std::size_t i) const;
 
   std::string path_;
   BlockCache& cache_;
