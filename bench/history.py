@@ -2,7 +2,7 @@
 import random
 import time
 
-from .cluster import TPCB, Cluster, connect, pgbench, write_bytes
+from .cluster import PORT, TPCB, Cluster, connect, pgbench, write_bytes
 from .settings import SIZES
 from .shell import say, wait_until
 from .template import template
@@ -14,14 +14,13 @@ LOAD_SETTINGS = {"checkpoint_timeout": "30s"}
 class HistoryCluster(Cluster):
     """Keeps count of what strata's processes write, and of how long TPC-B has run."""
 
-    def __init__(self, name):
-        super().__init__(name)
+    def __init__(self, name, port=PORT):
+        super().__init__(name, port)
         self.begun = False
         self.loaded_seconds = 0
         self.baseline_bytes = 0
         self.horizon = None
         self.written_bytes = 0  # by strata, the baseline left out
-        self.first_lookups = []  # milliseconds, with a tenth of the history
         self._io = {}
 
     def start(self, **settings):
@@ -41,7 +40,7 @@ class HistoryCluster(Cluster):
         self._io = now
 
     def begin(self):
-        """Copies the template, takes the baseline, loads a tenth of the history and looks rows up in it. Leaves the
+        """Copies the template, takes the baseline, loads a tenth of the history and keeps a copy of that. Leaves the
         server stopped. Does nothing the second time."""
         if self.begun:
             return
@@ -52,7 +51,8 @@ class HistoryCluster(Cluster):
             self.note_baseline()
             self.load(SIZES.history_seconds // 10)
             self.settle()
-            self.first_lookups = self.lookups()
+        tenth.copy_of(self)
+        tenth.loaded_seconds, tenth.horizon = self.loaded_seconds, self.horizon
 
     def note_baseline(self):
         """REQUIRES: running for the first time."""
@@ -95,25 +95,19 @@ class HistoryCluster(Cluster):
         return [self.value("SELECT strata.time_at(%s::pg_lsn + %s::numeric)::text", self.horizon,
                            rand.randrange(bytes_ // 100, bytes_)) for _ in range(count)]
 
-    def lookups(self):
-        """Milliseconds from SET to the first row, each in a new session at a new moment. REQUIRES: running."""
-        rand = random.Random(self.loaded_seconds)
-        return [lookup(moment, rand.randint(1, 100_000 * SIZES.scale))[0]
-                for moment in self.moments(SIZES.lookups, self.loaded_seconds)]
-
-
-def lookup(moment, aid):
-    """(milliseconds, the row) of a lookup in a new session."""
-    connection = connect()
-    try:
-        cursor = connection.cursor()
-        begin = time.perf_counter()
-        cursor.execute("SET strata.travel_time = %s", (moment,))
-        cursor.execute("SELECT aid, bid, abalance FROM pgbench_accounts WHERE aid = %s", (aid,))
-        row = cursor.fetchone()
-        return (time.perf_counter() - begin) * 1000, row
-    finally:
-        connection.close()
+    def lookup(self, moment, aid):
+        """(milliseconds from SET to the first row, the row) of a lookup in a new session. REQUIRES: running."""
+        connection = connect(self.port)
+        try:
+            cursor = connection.cursor()
+            begin = time.perf_counter()
+            cursor.execute("SET strata.travel_time = %s", (moment,))
+            cursor.execute("SELECT aid, bid, abalance FROM pgbench_accounts WHERE aid = %s", (aid,))
+            row = cursor.fetchone()
+            return (time.perf_counter() - begin) * 1000, row
+        finally:
+            connection.close()
 
 
 history = HistoryCluster("on")
+tenth = HistoryCluster("tenth", PORT + 1)  # as `history` was after a tenth of its seconds
