@@ -39,7 +39,6 @@ StoreOptions StoreOptions::for_baseline() const {
   constexpr int kMinLevel = 6;
   StoreOptions options = *this;
   options.compression_level = std::max(compression_level, kMinLevel);
-  options.dictionary_bytes = 2 * dictionary_bytes;
   options.dictionary_gain = 0;
   options.max_dictionary_reach = dictionary_reach;
   return options;
