@@ -3,6 +3,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "storage/ipc.h"
 #include "storage/spin.h"
@@ -39,7 +40,8 @@ constexpr long kNapForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
 // So much WAL, in memtables, may come while work is done with naps: lookups grow slower with each layer.
 constexpr Lsn kMaxMemtablesMeanwhile = 32;
-// The server is at rest when it has not written more than so much WAL within a second for so long.
+// The server is at rest when it has not written more than so much WAL within a second for so long, and ingest, too, has
+// not got on by more.
 constexpr Lsn kRestingWal = 64 * 1024;  // bytes
 constexpr int kMillisecondsToRest = 1000;
 constexpr long kLongestRest = 10 * 60 * 1000;  // milliseconds
@@ -93,12 +95,13 @@ bool server_rests() {
   static Lsn seen = kInvalidLsn;
   static TimestampTz seen_at = 0;
   static TimestampTz busy_at = GetCurrentTimestamp();
-  const Lsn end = pg::shared_store->visible_lsn();
+  // Grows with what sessions write, and while ingest works it off.
+  const Lsn sum = GetFlushRecPtr(nullptr) + pg::shared_store->visible_lsn();
   const TimestampTz now = GetCurrentTimestamp();
-  const bool is_busy = end < seen || end > seen + kRestingWal;
+  const bool is_busy = sum < seen || sum > seen + kRestingWal;
   if (is_busy) busy_at = now;
   if (is_busy || TimestampDifferenceExceeds(seen_at, now, kMillisecondsToRest)) {
-    seen = end;
+    seen = sum;
     seen_at = now;
   }
   return TimestampDifferenceExceeds(busy_at, now, milliseconds_to_rest);

@@ -125,6 +125,20 @@ ok($node->poll_query_until('postgres', "SELECT count(*) < 2 FROM strata.layers()
 no_file_is_left_over($node, 'no file is left of the one that was broken off');
 every_moment_is_right('every moment is as it was after it');
 
+# Sessions write, though ingest does not get on: that is no rest.
+set('strata.compaction', 'off');
+churn($node, 1) until flushed() >= 3;
+remember_moment();
+my $ingest = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'");
+kill 'STOP', $ingest;
+$writer = start_writing();
+%layers = map { $_ => 1 } glob "$store/delta[1-9]*.layer";
+set('strata.compaction', 'on');
+$node->safe_psql('postgres', 'SELECT pg_sleep(4)');
+is(join(', ', grep { !$layers{$_} } glob "$store/delta[1-9]*.layer"), '', 'while sessions write no merge begins as if they did not, even if ingest stands still');
+kill 'CONT', $ingest;
+stop_writing($writer);
+
 # A layer that is damaged while the server runs: when it starts, it may need what is in there to go on with history.
 set('strata.compaction', 'off');
 churn($node, 1) until flushed() >= 3;
