@@ -10,8 +10,10 @@ from .template import template
 from .turns import SLICE_SECONDS, tps_in_turns
 
 OTHER_PORT = 5433
-# Of each side. Which processor each session gets matters more than anything else, and new processes draw lots again.
+# Of each side. Which processor each session and which memory each server gets matters more than anything else: new
+# processes draw lots again.
 READ_ROUND_SECONDS = 2
+READ_ROUNDS_OF_A_START = 2
 
 
 def _prewarm(cluster):
@@ -20,15 +22,17 @@ def _prewarm(cluster):
 
 
 def _read_only(off, on):
-    """Transactions a second of each, in turns. REQUIRES: both are running, and have nothing to do."""
+    """Transactions a second of each, in turns. REQUIRES: neither is running, nor has anything to do when it is."""
     ports = {"off": off.port, "on": on.port}
-    for cluster in (off, on):
-        _prewarm(cluster)
-        pgbench(READ_ONLY, 2, SIZES.clients, port=cluster.port)
     rounds = []
-    for _ in range(max(1, SIZES.read_seconds // READ_ROUND_SECONDS)):
-        tps = tps_in_turns(READ_ONLY, READ_ROUND_SECONDS, ports)
-        rounds.append({side: {"read_tps": tps[side]} for side in ports})
+    while len(rounds) < SIZES.read_seconds // READ_ROUND_SECONDS:
+        with off.running(**LOAD_SETTINGS), on.running():
+            for cluster in (off, on):
+                _prewarm(cluster)
+                pgbench(READ_ONLY, 1, SIZES.clients, port=cluster.port)
+            for _ in range(READ_ROUNDS_OF_A_START):
+                tps = tps_in_turns(READ_ONLY, READ_ROUND_SECONDS, ports)
+                rounds.append({side: {"read_tps": tps[side]} for side in ports})
     say("present, pgbench -S: " + ", ".join(number(one["on"]["read_tps"] / one["off"]["read_tps"]) for one in rounds))
     return rounds
 
@@ -64,10 +68,10 @@ def measure():
         # As much as the other cluster has seen already.
         pgbench(TPCB, history.loaded_seconds, SIZES.clients, port=off.port)
         off.rows("CHECKPOINT")
-        with history.running():
-            history.settle()
-            history.rows("CHECKPOINT")
-            reads = _read_only(off, history)
+    with history.running():
+        history.settle()
+        history.rows("CHECKPOINT")
+    reads = _read_only(off, history)
     rounds = []
     for number_ in range(SIZES.rounds):
         result = {}
