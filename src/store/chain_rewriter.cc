@@ -91,7 +91,6 @@ void ChainRewriter::add(Group group, bool make_image) {
 void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions, bool begin_with_image) {
   if (key.kind != KeyKind::kPage && key.kind != KeyKind::kCommitLog) return;
   key_ = key;
-  forget();
   out_.clear();
   out_.reserve(versions.size());  // so that what pending_ refers to stays where it is
   bool first = true;
@@ -108,11 +107,8 @@ void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions
     const Lsn floor = key.kind == KeyKind::kPage ? lifetimes_.floor_at(key, lsn - 1) : kInvalidLsn;
     if (first || floor != floor_) {
       floor_ = floor;
-      if (first) {
-        enter_lifetime(lsn);
-      } else {
-        forget();
-      }
+      forget();
+      if (first) enter_lifetime(lsn);
     }
     try {
       add(group, first && begin_with_image);

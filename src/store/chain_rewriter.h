@@ -83,7 +83,7 @@ class ChainRewriter {
   std::size_t records_ = 0;  // since the base
   std::size_t bytes_ = 0;    // of them
   std::vector<MergedVersion> out_;
-  Chain before_;                         // the oldest version of it
+  Chain before_;                         // what the versions that are rewritten come after
   std::vector<const Version*> pending_;  // known, and not yet applied; they lie in before_ or in out_
 };
 

@@ -13,8 +13,8 @@
 
 namespace strata {
 
-// Header, footer and root are read at once and kept; blocks of the filter are read when they are asked for,
-// and kept too. Everything throws StoreError.
+// Header, footer and root are read at once and kept; blocks of the filter are read when they are asked for, and
+// kept too. Everything throws StoreError.
 class LayerFile {
  public:
   // `path` must hold the layer that `expected` describes. `cache` is borrowed and must live longer.
