@@ -8,11 +8,12 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
 our @EXPORT = qw(
   new_node wait_for_history kill_and_wait wait_for_restart wait_for_connections try_sql now_in lsn_in at at_lsn at_error pgoptions
   remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
-  prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over waits_for damage_values
+  prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over waits_for damage_values poll_until
 );
 
 # Settings of every node: what WAL must hold, a server that comes back after a crash of one of its processes, and an
@@ -74,17 +75,26 @@ sub wait_for_history
 	die "history has not begun: $error";
 }
 
+# Tries the condition every so many seconds, 0.02 where it is not said. False when it does not come to hold.
+sub poll_until
+{
+	my ($condition, $pause) = @_;
+	my $until = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
+	until ($condition->())
+	{
+		return 0 if Time::HiRes::time() > $until;
+		select(undef, undef, undef, $pause // 0.02);
+	}
+	return 1;
+}
+
 # Until then psql may end before it has read what it is sent, of which IPC::Run dies.
 sub wait_for_connections
 {
 	my ($node) = @_;
 	my @probe = ('pg_isready', '-q', '-d', $node->connstr('postgres'));
-	for my $attempt (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		return if system(@probe) == 0;
-		select(undef, undef, undef, 0.05);
-	}
-	die 'the server takes no connections';
+	poll_until(sub { system(@probe) == 0 }, 0.05) or die 'the server takes no connections';
+	return;
 }
 
 # A process of the server was killed, with its log as long as `offset`: the postmaster ends the others and begins anew.

@@ -311,7 +311,7 @@ sub _unbound_history
 	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
 	$node->safe_psql('postgres', 'ALTER SYSTEM SET strata.compaction = off');
 	$node->reload;
-	_poll(sub { $node->safe_psql('postgres', 'SELECT compaction FROM strata.status()') eq 'off' })
+	poll_until(sub { $node->safe_psql('postgres', 'SELECT compaction FROM strata.status()') eq 'off' })
 	  or die 'compaction does not end';
 	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
 	$node->reload;
@@ -324,7 +324,7 @@ sub _recover
 {
 	my ($self, $end, @next) = @_;
 	my $node = $self->{node};
-	_poll(sub { defined $self->_ended_at }) or return undef;
+	poll_until(sub { defined $self->_ended_at }) or return undef;
 	my $where = $self->_ended_at;
 	if ($end eq 'server')
 	{
@@ -387,7 +387,7 @@ sub _bury
 	my ($self) = @_;
 	my $node = $self->{node};
 	my ($pid) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
-	_poll(sub { !-e "/proc/$pid" || slurp_file("/proc/$pid/stat") =~ /\) Z/ }) or die "process $pid does not die";
+	poll_until(sub { !-e "/proc/$pid" || slurp_file("/proc/$pid/stat") =~ /\) Z/ }) or die "process $pid does not die";
 	unlink($node->data_dir . '/postmaster.pid');
 	$node->{_pid} = undef;
 	return;
@@ -404,21 +404,8 @@ sub _start
 		$node->{_pid} = undef;
 		return $node->start(fail_ok => 1) || defined $self->_ended_at;
 	};
-	_poll($try) or die 'the server does not start';
+	poll_until($try) or die 'the server does not start';
 	return;
-}
-
-# Tries the condition until it holds, after $pause seconds each.
-sub _poll
-{
-	my ($condition, $pause) = @_;
-	my $until = time + $PostgreSQL::Test::Utils::timeout_default;
-	until ($condition->())
-	{
-		return 0 if time > $until;
-		select(undef, undef, undef, $pause // 0.02);
-	}
-	return 1;
 }
 
 my $rows = q{
@@ -530,7 +517,7 @@ SELECT string_agg(coalesce('needless ' || file, 'missing ' || name), ', ')
 FROM (SELECT pg_ls_dir('pg_strata') AS file) f FULL JOIN (SELECT name FROM strata.layers() UNION ALL SELECT 'MANIFEST') l ON file = name
 WHERE file IS NULL OR name IS NULL};
 	push @lost, 'files: ' . $node->safe_psql('postgres', $difference)
-	  if !_poll(sub { $node->safe_psql('postgres', $difference) eq '' }, 0.5);
+	  if !poll_until(sub { $node->safe_psql('postgres', $difference) eq '' }, 0.5);
 	my $state = $node->safe_psql('postgres', 'SELECT state, last_error FROM strata.status()');
 	push @lost, "history is $state" if $state ne 'running|';
 	$self->{summary} = "$all_pages pages, $all_calls redo calls, " . scalar(@{ $self->{moments} }) . ' moments, ' . ($self->{gone} // 0) . ' gone, '

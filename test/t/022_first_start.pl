@@ -33,12 +33,7 @@ $later->safe_psql('postgres',
 $later->poll_query_until('postgres', q{SELECT now() - pg_postmaster_start_time() > interval '3 s'});
 my $holder = $later->background_psql('postgres');
 $holder->query_until(qr/asked/, "\\echo asked\nSELECT hold_mutex('$held', '$free');\n");
-for (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
-{
-	last if -e $held;
-	select(undef, undef, undef, 0.05);
-}
-ok(-e $held, 'the mutex is held');
+ok(poll_until(sub { -e $held }), 'the mutex is held');
 my (undef, $one) = $later->psql('postgres', 'SELECT 1', connstr => $later->connstr('postgres') . ' connect_timeout=10');
 append_to_file($free, '');
 is($one, '1', 'a session begins while a worker holds the mutex');

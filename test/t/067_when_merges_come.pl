@@ -50,6 +50,15 @@ sub inputs_since
 	return substr(slurp_file($node->logfile), $log) =~ /strata: merged (\d+) layers/g;
 }
 
+# Files of level 1 and later. They are there from the begin of a merge on.
+sub merged_files { return glob "$store/delta[1-9]*.layer"; }
+
+sub merged_files_but
+{
+	my %known = map { $_ => 1 } @_;
+	return grep { !$known{$_} } merged_files();
+}
+
 # A session that writes until it is told to stop. It never rests for a second.
 $node->safe_psql('postgres', 'CREATE TABLE stop ()');
 $node->safe_psql('postgres', <<'SQL');
@@ -102,16 +111,10 @@ remember_moment();
 churn($node, 2) until flushed() >= 8;
 remember_moment();
 my $worker = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata compaction'");
-my %layers = map { $_ => 1 } glob "$store/delta*.layer";
+my @before = merged_files();
 $log = -s $node->logfile;
 set('strata.compaction', 'on');
-my $begun = 0;
-for (1 .. 200 * $PostgreSQL::Test::Utils::timeout_default)
-{
-	$begun = grep { !$layers{$_} } glob "$store/delta*.layer";
-	last if $begun;
-	select(undef, undef, undef, 0.005);
-}
+my $begun = poll_until(sub { merged_files_but(@before) }, 0.005);
 kill 'STOP', $worker;
 ok($begun, 'at rest fewer layers are merged, too');
 is(join(', ', inputs_since($log)), '', 'that merge is in work');
@@ -132,10 +135,10 @@ remember_moment();
 my $ingest = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'");
 kill 'STOP', $ingest;
 $writer = start_writing();
-%layers = map { $_ => 1 } glob "$store/delta[1-9]*.layer";
+@before = merged_files();
 set('strata.compaction', 'on');
 $node->safe_psql('postgres', 'SELECT pg_sleep(4)');
-is(join(', ', grep { !$layers{$_} } glob "$store/delta[1-9]*.layer"), '', 'while sessions write no merge begins as if they did not, even if ingest stands still');
+is(join(', ', merged_files_but(@before)), '', 'while sessions write no merge begins as if they did not, even if ingest stands still');
 kill 'CONT', $ingest;
 stop_writing($writer);
 

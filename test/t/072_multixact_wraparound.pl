@@ -119,12 +119,7 @@ $node->safe_psql('postgres', 'ALTER SYSTEM RESET strata.retention_time; SELECT p
 my $needed = $node->safe_psql('postgres', q{SELECT string_agg(m::text, ' ' ORDER BY m) FROM strata.multixact_range(), generate_series(oldest::text::int, next::text::int - 1) m});
 like($needed, qr/^\d+ \d+/, 'some multixacts are younger than what was frozen');
 my $known = '';
-for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-{
-	$known = known_multixacts();
-	last if $known eq $needed;
-	select(undef, undef, undef, 0.1);
-}
+poll_until(sub { ($known = known_multixacts()) eq $needed }, 0.1);
 is($known, $needed, 'and only they are known any more');
 @moments = ();
 remember_lsn('at the horizon');
