@@ -25,7 +25,7 @@ def _read_only(off, on):
     """Transactions a second of each, in turns. REQUIRES: neither is running, nor has anything to do when it is."""
     ports = {"off": off.port, "on": on.port}
     rounds = []
-    while len(rounds) < SIZES.read_seconds // READ_ROUND_SECONDS:
+    while len(rounds) < max(1, SIZES.read_seconds // READ_ROUND_SECONDS):
         with off.running(**LOAD_SETTINGS), on.running():
             for cluster in (off, on):
                 _prewarm(cluster)
