@@ -1,6 +1,8 @@
 """A PostgreSQL cluster. One server works at a time, so that none disturbs another."""
+import os
 import re
 import shlex
+import signal
 from contextlib import contextmanager
 
 import psycopg2
@@ -75,7 +77,7 @@ class Cluster:
             self.stop()
 
     def stop_after_failure(self):
-        if (self.data / "postmaster.pid").exists():
+        if self._pid_file().exists():
             self.stop("immediate")
 
     def rows(self, sql, *parameters):
@@ -98,6 +100,26 @@ class Cluster:
 
     def wait_for_history(self):
         wait_until("history has begun", lambda: self.value("SELECT horizon_lsn FROM strata.status()"), 600)
+
+    def freeze(self):
+        """Stops all processes of the server until thaw(). REQUIRES: running."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, what):
+        postmaster = int(self._pid_file().read_text(encoding="ascii").split("\n", 1)[0])
+        # Once it is stopped, no process comes to those that it has.
+        os.kill(postmaster, what)
+        for pid in children(postmaster):
+            try:
+                os.kill(pid, what)
+            except ProcessLookupError:
+                pass
+
+    def _pid_file(self):
+        return self.data / "postmaster.pid"
 
     def workers(self):
         """Process ids of strata's processes, by name."""
@@ -130,6 +152,23 @@ def pgbench_latencies(log_prefix):
     return latencies
 
 
+def _stat(pid):
+    """What follows the name in /proc/PID/stat: state, parent, ..."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as line:
+        return line.read().rsplit(")", 1)[1].split()
+
+
+def children(parent):
+    result = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and int(_stat(name)[1]) == parent:
+                result.append(int(name))
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return result
+
+
 def write_bytes(pids):
     """Bytes that processes have had written to storage, by process id."""
     result = {}
@@ -140,6 +179,5 @@ def write_bytes(pids):
 
 
 def cpu_ticks(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as line:
-        fields = line.read().rsplit(")", 1)[1].split()
+    fields = _stat(pid)
     return int(fields[11]) + int(fields[12])

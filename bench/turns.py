@@ -10,39 +10,54 @@ from .cluster import pgbench_command
 from .settings import SIZES, WORK
 from .shell import as_server_user
 
-SLICE_SECONDS = 0.25
 DONE = re.compile(r"^number of transactions actually processed: (\d+)", re.MULTILINE)
 
 
 class _Load:
-    """pgbench in a session of its own, which is stopped and continued by signals."""
+    """pgbench in a session of its own, which is stopped and continued by signals. So is the server with all its
+    processes, where it works on its own account."""
 
-    def __init__(self, script, seconds, port):
+    def __init__(self, script, seconds, cluster, whole_server, log_prefix):
         self.seconds = 0.0  # that it has run
+        self._server = cluster if whole_server else None
         self._process = subprocess.Popen(
-            as_server_user(pgbench_command(script, seconds, SIZES.clients, port=port)), cwd=WORK,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+            as_server_user(pgbench_command(script, seconds, SIZES.clients, port=cluster.port, log_prefix=log_prefix)),
+            cwd=WORK, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+        self._stop()
+
+    def _stop(self):
         self._signal(signal.SIGSTOP)
+        if self._server is not None:
+            self._server.freeze()
+
+    def _continue(self):
+        if self._server is not None:
+            self._server.thaw()
+        self._signal(signal.SIGCONT)
 
     def _signal(self, what):
-        os.killpg(self._process.pid, what)
+        if self.running():
+            os.killpg(self._process.pid, what)
 
     def running(self):
         return self._process.poll() is None
 
     def run(self, seconds):
         begin = time.perf_counter()
-        self._signal(signal.SIGCONT)
+        self._continue()
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self._signal(signal.SIGSTOP)
+            pass
+        self._stop()
         self.seconds += time.perf_counter() - begin
 
     def end(self):
         if self.running():
             self._signal(signal.SIGKILL)
         self._process.wait()
+        if self._server is not None:
+            self._server.thaw()
 
     def tps(self):
         """REQUIRES: it has come to its end."""
@@ -52,17 +67,19 @@ class _Load:
         return int(DONE.search(out).group(1)) / self.seconds
 
 
-def tps_in_turns(script, seconds, ports):
-    """Transactions a second of the servers at the ports, by name; `seconds` is how long each of two loads runs."""
+def tps_in_turns(script, seconds, clusters, slice_seconds, whole_servers=False, log_prefixes=None):
+    """Transactions a second by name of cluster; `seconds` is how long each of two loads runs. With `log_prefixes`, by
+    name too, pgbench logs latencies there: that of whoever was stopped on his way has the other's turn in it."""
     loads = {}
     try:
-        for name, port in ports.items():
-            loads[name] = _Load(script, seconds * len(ports), port)
+        for one in clusters:
+            loads[one.name] = _Load(script, seconds * len(clusters), one, whole_servers,
+                                    log_prefixes[one.name] if log_prefixes else None)
         order = list(loads.values())
         while any(load.running() for load in order):
             for load in order:
                 if load.running():
-                    load.run(SLICE_SECONDS)
+                    load.run(slice_seconds)
             order.reverse()
         return {name: load.tps() for name, load in loads.items()}
     finally:
