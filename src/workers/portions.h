@@ -5,12 +5,11 @@
 
 namespace strata::workers {
 
-// Work in portions of a fraction of a millisecond with naps between, for as long as others want the processors, too. A
-// kernel lets whoever runs go on for a whole tick, whatever his priority: a session then waits for a portion, not for a
-// tick.
+// Work in portions of a millisecond with naps between, for as long as others want the processors, too. A kernel lets
+// whoever runs go on for a whole tick, whatever his priority: a session then waits for a portion, not for a tick.
 class Portions {
  public:
-  // `lateness`: 0 is in time, 1 and more ends all naps.
+  // `lateness`: 0 is in time, 1 and more ends all naps; in between they are shorter.
   explicit Portions(double (*lateness)()) : lateness_(lateness) {}
 
   // The portion in work has lasted long enough. Costs a look at the clock.
@@ -23,7 +22,6 @@ class Portions {
 
   double (*lateness_)();
   std::int64_t began_us_ = 0;
-  std::int64_t portion_us_ = 0;
   std::int64_t waited_us_ = 0;  // for a processor, all in all
   std::int64_t contended_until_us_ = 0;
 };
