@@ -82,7 +82,8 @@ double lateness() {
   return static_cast<double>(seen - work_began_at) / static_cast<double>(kMaxMemtablesMeanwhile * pg::memtable_bytes());
 }
 
-Portions portions(lateness);
+// Nothing but the number of layers waits for a merge.
+Portions portions(lateness, 2 * Portions::kNapMs);
 
 // Sessions write again while a merge is done that was not urgent.
 class LoadIsBack {};

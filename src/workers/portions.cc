@@ -23,10 +23,8 @@ namespace strata::workers {
 namespace {
 
 // Shorter portions cost more than they take: both sides find their caches cold. Longer ones are felt by the slowest
-// hundredth. A sixteenth of a processor is twice what ingest needs for a session of pgbench on each core of a small
-// machine.
+// hundredth.
 constexpr std::int64_t kPortionUs = 1000;
-constexpr double kLongestNapMs = 15;  // of work that is in time
 
 constexpr double kMaxWalBehind = 32 << 20;       // bytes
 constexpr std::int64_t kShortWaitUs = 50;        // who waits no longer than this competes with nobody
@@ -69,7 +67,7 @@ bool Portions::is_over() const { return now_us() - began_us_ >= kPortionUs; }
 
 void Portions::step() {
   if (!is_over()) return;
-  const auto nap_ms = static_cast<long>(kLongestNapMs * (1 - lateness_()));
+  const auto nap_ms = static_cast<long>(longest_nap_ms_ * (1 - lateness_()));
   if (nap_ms > 0 && others_want_processors()) {
     give_way();
     nap(nap_ms, pg::Wait::kGivingWay);

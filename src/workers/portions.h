@@ -9,8 +9,12 @@ namespace strata::workers {
 // whoever runs go on for a whole tick, whatever his priority: a session then waits for a portion, not for a tick.
 class Portions {
  public:
-  // `lateness`: 0 is in time, 1 and more ends all naps; in between they are shorter.
-  explicit Portions(double (*lateness)()) : lateness_(lateness) {}
+  // With which a worker gets a sixteenth of a processor: twice what ingest needs for a session of pgbench on each core
+  // of a small machine.
+  static constexpr double kNapMs = 15;
+
+  // `lateness`: 0 is in time, 1 and more ends all naps; in between they are shorter than `longest_nap_ms`.
+  Portions(double (*lateness)(), double longest_nap_ms) : lateness_(lateness), longest_nap_ms_(longest_nap_ms) {}
 
   // The portion in work has lasted long enough. Costs a look at the clock.
   [[nodiscard]] bool is_over() const;
@@ -21,6 +25,7 @@ class Portions {
   bool others_want_processors();
 
   double (*lateness_)();
+  double longest_nap_ms_;
   std::int64_t began_us_ = 0;
   std::int64_t waited_us_ = 0;  // for a processor, all in all
   std::int64_t contended_until_us_ = 0;
