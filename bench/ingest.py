@@ -92,13 +92,17 @@ def measure():
     ingest_s, ingest_processor = zip(*catch_ups)
     recovery_s, recovery_processor = zip(*recoveries)
     rates = [megabytes / median(times) for times in (ingest_s, recovery_s, decodings)]
+
+    def faster_than(times):
+        return median([theirs / ours for ours, theirs in zip(ingest_s, times)])
+
     size = (f"{number(megabytes)} MB of WAL from a checkpoint on, medians of {SIZES.recoveries}; processor seconds "
             f"{number(median(ingest_processor))}, {number(median(recovery_processor))}")
     figures = [
         Figure("ingest catching up on a WAL backlog (TPC-B, default checkpoints), MB/s",
-               "PostgreSQL's crash recovery of the same WAL", rates[0] / rates[1], "", ">= 2.0",
+               "PostgreSQL's crash recovery of the same WAL", faster_than(recovery_s), "", ">= 2.0",
                f"{number(rates[0])} MB/s, {number(rates[1])} MB/s; {size}"),
-        Figure("the same", "pg_waldump --stats over the same WAL", rates[0] / rates[2], "", ">= 0.4",
+        Figure("the same", "pg_waldump --stats over the same WAL", faster_than(decodings), "", ">= 0.4",
                f"{number(rates[0])} MB/s, {number(rates[2])} MB/s"),
     ]
     return figures, {"megabytes": megabytes, "ingest_s": ingest_s, "ingest_processor_s": ingest_processor,

@@ -12,22 +12,29 @@ SCAN = "SELECT count(*), sum(abalance) FROM pgbench_accounts"
 AGAIN = 5
 
 
-def _timed_scans(moment):
-    """Milliseconds of the first scan after a start and of the best of those after it; and what the scan showed."""
+def _milliseconds(cursor):
+    begin = time.perf_counter()
+    cursor.execute(SCAN)
+    cursor.fetchone()
+    return (time.perf_counter() - begin) * 1000
+
+
+def _timed_scans(moment, past_first):
+    """Of the past and of the present, in turns, in one server: (milliseconds of the first scan after its start, the best
+    of those after it)."""
     with history.running(**SETTINGS):
         history.settle()
-        connection = connect()
-        cursor = connection.cursor()
-        if moment:
-            cursor.execute("SET strata.travel_time = %s", (moment,))
-        times = []
+        connections = [connect(), connect()]
+        past, present = (connection.cursor() for connection in connections)
+        past.execute("SET strata.travel_time = %s", (moment,))
+        order = [past, present] if past_first else [present, past]
+        times = {cursor: [] for cursor in order}
         for _ in range(1 + AGAIN):
-            begin = time.perf_counter()
-            cursor.execute(SCAN)
-            shown = cursor.fetchone()
-            times.append((time.perf_counter() - begin) * 1000)
-        connection.close()
-    return times[0], min(times[1:]), shown
+            for cursor in order:
+                times[cursor].append(_milliseconds(cursor))
+        for connection in connections:
+            connection.close()
+    return [(times[cursor][0], min(times[cursor][1:])) for cursor in (past, present)]
 
 
 def measure():
@@ -42,17 +49,20 @@ def measure():
         # The present at its best: hint bits are set, and written.
         history.rows(SCAN)
         history.rows("CHECKPOINT")
-    past, present = [], []
-    for _ in range(SIZES.scans):
-        past.append(_timed_scans(moment))
-        present.append(_timed_scans(None))
-    first_past, first_present = median([p[0] for p in past]), median([p[0] for p in present])
-    again_past, again_present = median([p[1] for p in past]), median([p[1] for p in present])
+    starts = [_timed_scans(moment, past_first=number_ % 2 == 0) for number_ in range(SIZES.scans)]
+    past, present = zip(*starts)
+
+    def ratio(which):
+        return median([one[which] / other[which] for one, other in starts])
+
+    def both(which):
+        return " ms, ".join(number(median([one[which] for one in side])) for side in (past, present)) + " ms"
+
     figures = [
         Figure(f"sequential scan of pgbench_accounts as it was {updates:,} updates ago, first time",
-               "the present, cold shared buffers", first_past / first_present, "times the time", "<= 3.0",
-               f"{number(first_past)} ms, {number(first_present)} ms; {SIZES.scans} starts each; no parallel workers"),
-        Figure("the same scan again", "the present, warm", again_past / again_present, "times the time", "<= 1.05",
-               f"{number(again_past)} ms, {number(again_present)} ms; the best of {AGAIN} after each start"),
+               "the present, cold shared buffers", ratio(0), "times the time", "<= 3.0",
+               f"{both(0)}; {SIZES.scans} starts, both in each; no parallel workers"),
+        Figure("the same scan again", "the present, warm", ratio(1), "times the time", "<= 1.05",
+               f"{both(1)}; the best of {AGAIN} after each start, in turns"),
     ]
-    return figures, {"past_ms": [p[:2] for p in past], "present_ms": [p[:2] for p in present], "updates": updates}
+    return figures, {"past_ms": past, "present_ms": present, "updates": updates}

@@ -26,13 +26,13 @@ class Sizes:
     stock_seconds: int = 10  # of each kind, on PostgreSQL as it is
     history_seconds: int = 400  # of TPC-B with strata on, all in all; the rounds are part of it
     lookups: int = 60  # in cold sessions
-    scans: int = 3
+    scans: int = 4  # starts
     rebuilds: int = 6000  # pages
     backlog_mb: int = 450  # of WAL
-    recoveries: int = 3
+    recoveries: int = 5
     versus_scale: int = 5  # against MariaDB
-    versus_seconds: int = 12  # of each round and kind
-    versus_rounds: int = 2
+    versus_seconds: int = 4  # of each round and kind
+    versus_rounds: int = 6
 
 
 QUICK_SIZES = {
