@@ -1,10 +1,9 @@
 """The cluster with strata on that TPC-B has given a history; several rows measure it."""
 import random
-import time
 
 from .cluster import PORT, TPCB, Cluster, connect, pgbench, write_bytes
 from .settings import SIZES
-from .shell import say, wait_until
+from .shell import say, timed, wait_until
 from .template import template
 
 # A checkpoint every 30 s: WAL then holds an image of each page twice a minute. Whatever is compared has the same.
@@ -60,10 +59,14 @@ class HistoryCluster(Cluster):
         self.horizon = self.value("SELECT lsn FROM strata.horizon()")
         self.note_io()
 
-    def load(self, seconds, **options):
+    def load(self, seconds):
         """Runs TPC-B. REQUIRES: running."""
+        pgbench(TPCB, seconds, SIZES.clients)
+        self.note_load(seconds)
+
+    def note_load(self, seconds):
+        """So long has TPC-B run."""
         self.loaded_seconds += seconds
-        return pgbench(TPCB, seconds, SIZES.clients, **options)
 
     def complete(self):
         """Loads what is left. Leaves the server stopped."""
@@ -99,12 +102,8 @@ class HistoryCluster(Cluster):
         """(milliseconds from SET to the first row, the row) of a lookup in a new session. REQUIRES: running."""
         connection = connect(self.port)
         try:
-            cursor = connection.cursor()
-            begin = time.perf_counter()
-            cursor.execute("SET strata.travel_time = %s", (moment,))
-            cursor.execute("SELECT aid, bid, abalance FROM pgbench_accounts WHERE aid = %s", (aid,))
-            row = cursor.fetchone()
-            return (time.perf_counter() - begin) * 1000, row
+            return timed(connection.cursor(), f"SET strata.travel_time = '{moment}'",
+                         f"SELECT aid, bid, abalance FROM pgbench_accounts WHERE aid = {aid}")
         finally:
             connection.close()
 

@@ -12,7 +12,7 @@ from .turns import tps_in_turns
 OTHER_PORT = 5433
 READ_TURN_SECONDS = 0.25
 TPCB_TURN_SECONDS = 1
-# A server is frozen for as long as it runs: so it has one every 30 s of its own time, like the history.
+# The clock goes on while a server is frozen, half of the time: it has a checkpoint every 30 s of its own, like history.
 TPCB_SETTINGS = {"checkpoint_timeout": "60s"}
 # Of each side. Which processor each session and which memory each server gets matters more than anything else: new
 # processes draw lots again.
@@ -35,7 +35,7 @@ def _read_only(off, on):
                 pgbench(READ_ONLY, 1, SIZES.clients, port=cluster.port)
             for _ in range(READ_ROUNDS_OF_A_START):
                 tps = tps_in_turns(READ_ONLY, READ_ROUND_SECONDS, (off, on), READ_TURN_SECONDS)
-                rounds.append({side: {"read_tps": tps[side]} for side in tps})
+                rounds.append({side: {"read_tps": one} for side, one in tps.items()})
     say("present, pgbench -S: " + ", ".join(number(one["on"]["read_tps"] / one["off"]["read_tps"]) for one in rounds))
     return rounds
 
@@ -49,7 +49,7 @@ def _tpcb_round(number_, off, on):
             _prewarm(one)
         tps = tps_in_turns(TPCB, SIZES.round_seconds, clusters, TPCB_TURN_SECONDS, whole_servers=True,
                            log_prefixes=prefixes)
-    on.loaded_seconds += SIZES.round_seconds
+    on.note_load(SIZES.round_seconds)
     result = {}
     for one in clusters:
         # Whatever takes longer was under way when its server was frozen.

@@ -60,7 +60,7 @@ def facts(load, seconds, versions):
         "commit": _commit(),
         "length of the run": f"{seconds / 60:.1f} minutes",
         "settings": f"shared_buffers = {COMMON['shared_buffers']}, checkpoint_timeout = "
-                    f"{LOAD_SETTINGS['checkpoint_timeout']} (ingest: default), all else default",
+                    f"{LOAD_SETTINGS['checkpoint_timeout']} of a server's own time (ingest: default), all else default",
         "sizes": ", ".join(f"{field.name} {getattr(SIZES, field.name)}" for field in fields(SIZES))
                  + (" (quick: no conclusions)" if QUICK else ""),
         "sizes other than the targets name, to keep the run below 25 minutes": _differences(),

@@ -1,22 +1,14 @@
 """A sequential scan of a table as it was, against the same scan in the present."""
-import time
-
 from .cluster import connect
 from .figures import Figure, median, number
 from .history import history
 from .settings import SIZES
+from .shell import timed
 
 # A table larger than a quarter of shared buffers is read through a small ring and does not stay there.
 SETTINGS = {"shared_buffers": "4GB", "autovacuum": "off", "max_parallel_workers_per_gather": "0"}
 SCAN = "SELECT count(*), sum(abalance) FROM pgbench_accounts"
 AGAIN = 5
-
-
-def _milliseconds(cursor):
-    begin = time.perf_counter()
-    cursor.execute(SCAN)
-    cursor.fetchone()
-    return (time.perf_counter() - begin) * 1000
 
 
 def _timed_scans(moment, past_first):
@@ -31,7 +23,7 @@ def _timed_scans(moment, past_first):
         times = {cursor: [] for cursor in order}
         for _ in range(1 + AGAIN):
             for cursor in order:
-                times[cursor].append(_milliseconds(cursor))
+                times[cursor].append(timed(cursor, SCAN)[0])
         for connection in connections:
             connection.close()
     return [(times[cursor][0], min(times[cursor][1:])) for cursor in (past, present)]

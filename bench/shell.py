@@ -35,6 +35,15 @@ def pipe(script, *arguments):
     return run("bash", "-euo", "pipefail", "-c", script, "bash", *arguments)
 
 
+def timed(cursor, *statements):
+    """(milliseconds until the last statement's first row is there, that row)"""
+    begin = time.perf_counter()
+    for statement in statements:
+        cursor.execute(statement)
+    row = cursor.fetchone()
+    return (time.perf_counter() - begin) * 1000, row
+
+
 def wait_until(what, condition, seconds=120, step=0.02):
     """The first true value of condition()."""
     end = time.monotonic() + seconds

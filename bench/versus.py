@@ -1,6 +1,5 @@
 """The same updates and questions for strata and for MariaDB's system-versioned tables."""
 import random
-import time
 from dataclasses import dataclass, field
 
 from . import cluster as pg
@@ -9,7 +8,7 @@ from .figures import Figure, median, number
 from .history import HistoryCluster, LOAD_SETTINGS
 from .mariadb import MariaDB
 from .settings import SIZES, STRATA
-from .shell import run, say
+from .shell import run, say, timed
 from .tpcb import run_tpcb
 
 SCALE = SIZES.versus_scale
@@ -41,10 +40,10 @@ class Times:
     def ask(self, cursor, rand, as_of=""):
         """All but the first, in a session that has asked that one."""
         accounts = [_account(rand, as_of) for _ in range(LOOKUPS_IN_A_SESSION)]
-        self.further += [_milliseconds(cursor, account) for account in accounts]
-        self.again += [_milliseconds(cursor, account) for account in accounts]
-        self.hot_row.append(_milliseconds(cursor, _branch(rand, as_of)))
-        self.hot_table.append(_milliseconds(cursor, f"SELECT sum(bbalance) FROM pgbench_branches {as_of}"))
+        self.further += [timed(cursor, account)[0] for account in accounts]
+        self.again += [timed(cursor, account)[0] for account in accounts]
+        self.hot_row.append(timed(cursor, _branch(rand, as_of))[0])
+        self.hot_table.append(timed(cursor, f"SELECT sum(bbalance) FROM pgbench_branches {as_of}")[0])
 
 
 def _account(rand, as_of=""):
@@ -53,15 +52,6 @@ def _account(rand, as_of=""):
 
 def _branch(rand, as_of=""):
     return f"SELECT bbalance FROM pgbench_branches {as_of} WHERE bid = {rand.randint(1, SCALE)}"
-
-
-def _milliseconds(cursor, *statements):
-    """Until the last statement's first row is there."""
-    begin = time.perf_counter()
-    for statement in statements:
-        cursor.execute(statement)
-    cursor.fetchone()
-    return (time.perf_counter() - begin) * 1000
 
 
 class Strata:
@@ -112,7 +102,7 @@ class Strata:
                 session = pg.connect()
                 cursor = session.cursor()
                 travel = f"SET strata.travel_time = '{moment}'"
-                times.first.append(_milliseconds(cursor, travel, _account(rand)))
+                times.first.append(timed(cursor, travel, _account(rand))[0])
                 times.ask(cursor, rand)
                 session.close()
         return times
@@ -160,7 +150,7 @@ class SystemVersioned:
             as_of = f"FOR SYSTEM_TIME AS OF FROM_UNIXTIME({rand.uniform(self.begin, self.end):.6f})"
             session = mariadb.connect("versioned")
             cursor = session.cursor()
-            times.first.append(_milliseconds(cursor, _account(rand, as_of)))
+            times.first.append(timed(cursor, _account(rand, as_of))[0])
             times.ask(cursor, rand, as_of)
             session.close()
         return times

@@ -31,7 +31,7 @@ namespace {
 constexpr long kNapWithoutWork = 5000;  // milliseconds; ingest sets the latch when there is some
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
 
-Portions portions(lateness_of_history, Portions::kNapMs);
+Portions portions(lateness_of_history);
 redo::RedoRebuilder rebuilder;
 std::unique_ptr<Flusher> flusher;
 

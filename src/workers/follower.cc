@@ -57,7 +57,7 @@ Follower::Follower(Writer& writer, Reader& reader)
       kept_from_(kInvalidLsn),
       counted_(writer.flushed_lsn()),
       counted_writes_(writer.counters()),
-      portions_(lateness_of_history, Portions::kNapMs) {
+      portions_(lateness_of_history) {
   XLogBeginRead(wal_.get(), position_);
 }
 
