@@ -83,7 +83,7 @@ double lateness() {
 }
 
 // Nothing but the number of layers waits for a merge.
-Portions portions(lateness, 2 * Portions::kNapMs);
+Portions portions(lateness, 4 * Portions::kNapMs);
 
 // Sessions write again while a merge is done that was not urgent.
 class LoadIsBack {};
