@@ -45,13 +45,19 @@ BlockCache::Content BlockCache::get(std::uint64_t file_id, const BlockSource& so
   const Id id{.file = file_id, .offset = block.offset};
   // A file that lies about its blocks may name a dictionary as one.
   if (const Cached* found = find(id); found != nullptr && found->content != nullptr) return found->content;
+  Content content = read(file_id, source, block, dictionary);
+  if (content->size() != taken_bytes && find(id) == nullptr) {
+    add({.id = id, .bytes = content->size() + kOverhead, .content = content, .dictionary = nullptr});
+  }
+  return content;
+}
+
+BlockCache::Content BlockCache::read(std::uint64_t file_id, const BlockSource& source, BlockHandle block,
+                                     BlockHandle dictionary) {
   auto content = std::make_shared<const BlockContent>(source.read(block, [&]() -> Dictionary {
     return dictionary.size == 0 ? nullptr : get_dictionary(file_id, source, dictionary);
   }));
   count_block(block.size);
-  if (content->size() != taken_bytes && find(id) == nullptr) {
-    add({.id = id, .bytes = content->size() + kOverhead, .content = content, .dictionary = nullptr});
-  }
   return content;
 }
 

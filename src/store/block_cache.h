@@ -27,6 +27,10 @@ class BlockCache {
   [[nodiscard]] Content get(std::uint64_t file_id, const BlockSource& source, BlockHandle block, BlockHandle dictionary,
                             std::size_t taken_bytes = 0);
 
+  // The block from `source`, not kept: for who goes from block to block.
+  [[nodiscard]] Content read(std::uint64_t file_id, const BlockSource& source, BlockHandle block,
+                             BlockHandle dictionary);
+
   [[nodiscard]] BlockDecoder& decoder() { return decoder_; }
   void clear();
 

@@ -117,6 +117,10 @@ void IndexBlockCursor::seek(const EncodedKey& key, Lsn at) {
     (before(key, at) ? low : high) = middle;
   }
   go_to_restart(low);
+  advance(key, at);
+}
+
+void IndexBlockCursor::advance(const EncodedKey& key, Lsn at) {
   while (valid_ && before(key, at)) next();
 }
 

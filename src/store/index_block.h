@@ -62,6 +62,8 @@ class IndexBlockCursor {
   void seek_first();
   // The newest version of `key` with LSN <= at, or what comes behind it.
   void seek(const EncodedKey& key, Lsn at);
+  // The same from here on. REQUIRES: it does not lie before.
+  void advance(const EncodedKey& key, Lsn at);
   // Never goes back in the order of versions, whatever the content.
   void next();
   [[nodiscard]] bool valid() const { return valid_; }

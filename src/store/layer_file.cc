@@ -58,6 +58,10 @@ BlockCache::Content LayerFile::block(BlockHandle handle, std::size_t taken_bytes
   return cache_.get(id_, source(), handle, root_.dictionary_before(handle.offset), taken_bytes);
 }
 
+BlockCache::Content LayerFile::next_block(BlockHandle handle) const {
+  return cache_.read(id_, source(), handle, root_.dictionary_before(handle.offset));
+}
+
 std::string_view LayerFile::value_in(const BlockContent& content, const IndexEntry& entry) const {
   if (entry.value_offset > content.size() || entry.value_bytes > content.size() - entry.value_offset) {
     throw_corrupt(path_, entry.block.offset, "a value is said to lie outside its block");
@@ -82,23 +86,31 @@ void LayerCursor::load_part(std::size_t i) {
 
 void LayerCursor::load_block(std::size_t i) {
   const BlockHandle handle = entries_.at(i).block;
+  enter_block(i, handle, file_->block(handle));
+}
+
+void LayerCursor::enter_block(std::size_t i, BlockHandle handle, BlockCache::Content content) {
   block_ = i;
   block_offset_ = handle.offset;
-  content_ = file_->block(handle);
+  content_ = std::move(content);
   cursor_ = IndexBlockCursor(content_->view(), file_->layer().info.lsns, file_->path(), handle.offset);
+}
+
+void LayerCursor::go_on_in_block(std::size_t i) {
+  const BlockHandle handle = entries_.at(i).block;
+  enter_block(i, handle, file_->next_block(handle));
+  cursor_.seek_first();
 }
 
 // To the begin of the next block. False: this was the last one.
 bool LayerCursor::load_next_block() {
-  if (block_ + 1 < entries_.size()) {
-    load_block(block_ + 1);
-  } else if (file_->has_parts() && part_ + 1 < file_->root_entries().size()) {
+  std::size_t next = block_ + 1;
+  if (next == entries_.size()) {
+    if (!file_->has_parts() || part_ + 1 == file_->root_entries().size()) return false;
     load_part(part_ + 1);
-    load_block(0);
-  } else {
-    return false;
+    next = 0;
   }
-  cursor_.seek_first();
+  go_on_in_block(next);
   return true;
 }
 
@@ -111,6 +123,30 @@ void LayerCursor::seek(const EncodedKey& key, Lsn at) {
   }
   load_block(entries_.last_before(key, at));
   cursor_.seek(key, at);
+  settle(key, at);
+}
+
+void LayerCursor::advance(const EncodedKey& key, Lsn at) {
+  const std::size_t part = file_->has_parts() ? file_->root_entries().last_before(key, at) : 0;
+  if (content_ == nullptr || part > part_) {
+    seek(key, at);
+    return;
+  }
+  if (!cursor_.valid()) return;
+  if (part == part_) {
+    const std::size_t block = entries_.last_before(key, at);
+    if (block == block_ + 1) {
+      go_on_in_block(block);
+    } else if (block > block_) {
+      load_block(block);
+      cursor_.seek(key, at);
+    }
+  }
+  cursor_.advance(key, at);
+  settle(key, at);
+}
+
+void LayerCursor::settle(const EncodedKey& key, Lsn at) {
   if (!cursor_.valid() && load_next_block()) check_order(key, at);
 }
 

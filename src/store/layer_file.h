@@ -28,6 +28,8 @@ class LayerFile {
 
   // The content of a block of it, of which the caller takes `taken_bytes` (BlockCache::get).
   [[nodiscard]] BlockCache::Content block(BlockHandle handle, std::size_t taken_bytes = 0) const;
+  // The same past the cache, for who goes from block to block.
+  [[nodiscard]] BlockCache::Content next_block(BlockHandle handle) const;
   // REQUIRES: `content` is entry.block's.
   [[nodiscard]] std::string_view value_in(const BlockContent& content, const IndexEntry& entry) const;
   // Of any entry.
@@ -63,6 +65,8 @@ class LayerCursor {
 
   // The newest version of `key` with LSN <= at, or what comes behind it.
   void seek(const EncodedKey& key, Lsn at);
+  // The same, quicker where that is near. REQUIRES: every entry that was passed since the last seek() has a lesser key.
+  void advance(const EncodedKey& key, Lsn at);
   void next();
   [[nodiscard]] bool valid() const { return cursor_.valid(); }
   // Its inline value is valid as long as the cursor stays here.
@@ -72,7 +76,12 @@ class LayerCursor {
  private:
   void load_part(std::size_t i);
   void load_block(std::size_t i);
+  // To the begin of the block behind this one.
+  void go_on_in_block(std::size_t i);
+  void enter_block(std::size_t i, BlockHandle handle, BlockCache::Content content);
   [[nodiscard]] bool load_next_block();
+  // Behind the entries of this block, what is sought is the first of the next one.
+  void settle(const EncodedKey& key, Lsn at);
   void check_order(const EncodedKey& key, Lsn lsn) const;
 
   const LayerFile* file_;

@@ -94,7 +94,7 @@ LayerVersion LayerSet::version_at(const LayerCursor& cursor) {
 
 Chain LayerSet::chain(const Key& key, Lsn at, Lsn floor) {
   std::vector<LayerVersion> found;
-  find(key, at, floor, Walk::kToBase, found);
+  Search(*this, at, floor, Walk::kToBase).find(key, found);
   Chain chain;
   for (auto one = found.rbegin(); one != found.rend(); ++one) {
     chain.push_back({.lsn = one->entry.lsn,
@@ -105,28 +105,41 @@ Chain LayerSet::chain(const Key& key, Lsn at, Lsn floor) {
   return chain;
 }
 
-void LayerSet::find(const Key& key, Lsn at, Lsn floor, Walk walk, std::vector<LayerVersion>& out) {
+LayerCursor& LayerSet::Search::seek(LayerRun& run, Place& place, std::size_t member, const EncodedKey& key) {
+  const bool goes_on = place.cursor && place.member == member && compare(place.key, key) < 0;
+  place.member = member;
+  place.key = key;
+  if (goes_on) {
+    place.cursor->advance(key, at_);
+  } else {
+    place.cursor.emplace(set_->open(run.members()[member])).seek(key, at_);
+  }
+  return *place.cursor;
+}
+
+void LayerSet::Search::find(const Key& key, std::vector<LayerVersion>& out) {
   const EncodedKey encoded = encode_key(key);
   const std::uint64_t hash = hash_key(encoded);
   const std::size_t begin = out.size();
   // What is at or below it need not be looked at any more.
-  Lsn needed_above = floor;
+  Lsn needed_above = floor_;
   std::size_t sources = 0;
-  for (LayerRun& run : runs_) {
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    LayerRun& run = set_->runs_[i];
     if (run.lsns.end - 1 <= needed_above) break;
-    if (run.lsns.begin > at) continue;
-    const std::size_t i = run.first_reaching(key);
-    if (i == run.members().size() || key < run.members()[i].layer.info.first_key) continue;
-    const LayerFile& file = open(run.members()[i]);
+    if (run.lsns.begin > at_) continue;
+    const std::size_t member = run.first_reaching(key);
+    if (member == run.members().size() || key < run.members()[member].layer.info.first_key) continue;
+    const LayerFile& file = set_->open(run.members()[member]);
     if (!file.may_contain(hash)) continue;
     file.count_lookup();
-    LayerCursor cursor(file);
     const std::size_t before = out.size();
-    for (cursor.seek(encoded, at); cursor.valid() && cursor.entry().key == encoded; cursor.next()) {
+    LayerCursor& cursor = seek(run, places_[i], member, encoded);
+    for (; cursor.valid() && cursor.entry().key == encoded; cursor.next()) {
       const IndexEntry& entry = cursor.entry();
       if (entry.lsn <= needed_above) break;
       out.push_back(version_at(cursor));
-      if (walk == Walk::kNewest || (walk == Walk::kToBase && entry.base)) {
+      if (walk_ == Walk::kNewest || (walk_ == Walk::kToBase && entry.base)) {
         needed_above = entry.lsn;
         break;
       }
@@ -140,8 +153,8 @@ void LayerSet::find(const Key& key, Lsn at, Lsn floor, Walk walk, std::vector<La
   const auto first = out.begin() + static_cast<std::ptrdiff_t>(begin);
   std::stable_sort(first, out.end(),
                    [](const LayerVersion& a, const LayerVersion& b) { return a.entry.lsn > b.entry.lsn; });
-  if (walk == Walk::kNewest) out.erase(first + 1, out.end());
-  if (walk == Walk::kToBase) {
+  if (walk_ == Walk::kNewest) out.erase(first + 1, out.end());
+  if (walk_ == Walk::kToBase) {
     const auto base = std::find_if(first, out.end(), [](const LayerVersion& version) { return version.entry.base; });
     if (base != out.end()) out.erase(base + 1, out.end());
   }

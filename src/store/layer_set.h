@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,8 +65,34 @@ class LayerSet {
   [[nodiscard]] Lsn flushed() const { return flushed_; }
   [[nodiscard]] std::vector<LayerInfo> layers() const;
 
-  // Appends the versions of `key` in (floor, at] to `out`, newest first, as far as `walk` goes. No value block is read.
-  void find(const Key& key, Lsn at, Lsn floor, Walk walk, std::vector<LayerVersion>& out);
+  // Looks for several keys: quickest in ascending order, when neighbours are read out of one block.
+  class Search {
+   public:
+    Search(LayerSet& set, Lsn at, Lsn floor, Walk walk)
+        : set_(&set), at_(at), floor_(floor), walk_(walk), places_(set.runs_.size()) {}
+
+    [[nodiscard]] bool is_for(Lsn at, Lsn floor, Walk walk) const {
+      return at_ == at && floor_ == floor && walk_ == walk;
+    }
+    // Appends the versions of `key` in (floor, at] to `out`, newest first, as far as `walk` goes. No value block is
+    // read. After an exception this must not be called again.
+    void find(const Key& key, std::vector<LayerVersion>& out);
+
+   private:
+    // Where an earlier key was found, or would be, in a run.
+    struct Place {
+      std::size_t member = 0;
+      EncodedKey key{};
+      std::optional<LayerCursor> cursor;
+    };
+    LayerCursor& seek(LayerRun& run, Place& place, std::size_t member, const EncodedKey& key);
+
+    LayerSet* set_;
+    Lsn at_;
+    Lsn floor_;
+    Walk walk_;
+    std::vector<Place> places_;
+  };
 
   // The chain of `key` at `at`, oldest first, down to its base.
   [[nodiscard]] Chain chain(const Key& key, Lsn at, Lsn floor);

@@ -90,6 +90,7 @@ std::shared_ptr<LayerSet> Reader::Impl::current_set() {
   if (slot >= 0 && set != nullptr && set_version == version) return set;
   auto next = std::make_shared<LayerSet>(env, directory, read_manifest(env, directory), cache);
   if (slot >= 0 && set != nullptr) next->take_open_files(*set);
+  search.reset();
   set = next;
   set_version = version;
   return set;
@@ -112,12 +113,16 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
   WalValuesOnDemand wal(env);
   std::vector<ValueWanted> wanted;
   std::vector<LayerVersion> older;
+  // One that an exception meets is not used again.
+  std::optional<LayerSet::Search> search;
+  if (view.set == set) search.swap(this->search);
+  if (!search || !search->is_for(view.at, floor, walk)) search.emplace(*view.set, view.at, floor, walk);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     merge_versions(recent[i], view.set->flushed(), walk);
     const bool complete =
         !recent[i].empty() && (walk == Walk::kNewest || (walk == Walk::kToBase && recent[i].back().version.base));
     older.clear();
-    if (!complete) view.set->find(keys[i], view.at, floor, walk, older);
+    if (!complete) search->find(keys[i], older);
 
     Chain& chain = chains[i];
     chain.reserve(older.size() + recent[i].size());
@@ -136,6 +141,7 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
     });
   }
   read_values(wanted);
+  if (view.set == set) this->search = std::move(search);
   return chains;
 }
 
@@ -192,7 +198,7 @@ void Reader::history(const Key& key, Lsn at, Lsn floor, const std::function<bool
     WalValuesOnDemand wal(impl.env);
     for (MemtableVersion& one : recent) one.complete(wal);
     set = view.set;
-    set->find(key, view.at, floor, Walk::kAll, older);
+    LayerSet::Search(*set, view.at, floor, Walk::kAll).find(key, older);
   });
 
   for (const MemtableVersion& one : recent) {

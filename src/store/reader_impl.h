@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -92,6 +93,7 @@ struct Reader::Impl {
         const bool flushed_meanwhile = shared != nullptr && shared->layer_set_version() != set_version;
         if ((slot >= 0 && !flushed_meanwhile) || attempt == kAttempts) throw;
         if (slot >= 0) continue;
+        search.reset();
         set.reset();
         cache.clear();
       }
@@ -118,6 +120,8 @@ struct Reader::Impl {
   BlockCache cache;
   std::uint64_t set_version = 0;
   std::shared_ptr<LayerSet> set;
+  // The last one of read(), in `set`: pages that are read one after the other are often neighbours.
+  std::optional<LayerSet::Search> search;
 };
 
 // Copied while the arena is pinned.

@@ -63,7 +63,7 @@ std::vector<Reader::ChainLength> Reader::sample_chains(std::size_t samples, std:
       const Key key = decode_key(entry.key);
       if (key.kind != KeyKind::kPage) continue;
       chain.clear();
-      set.find(key, entry.lsn, kInvalidLsn, Walk::kToBase, chain);
+      LayerSet::Search(set, entry.lsn, kInvalidLsn, Walk::kToBase).find(key, chain);
       ChainLength length;
       for (const LayerVersion& version : chain) {
         if (version.entry.base) continue;

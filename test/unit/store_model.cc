@@ -128,6 +128,12 @@ class StoreModel : public ::testing::TestWithParam<unsigned> {
     });
     ASSERT_EQ(next, sorted.size());
 
+    // A reader goes on from where it was, in any order of keys.
+    for (int i = 0; i < 6; ++i) {
+      const Key next_key = random_key();
+      ASSERT_TRUE(equal(reader().chain(next_key, at, floor), model_.chain(next_key, upto, floor)));
+    }
+
     const Key first = random_key();
     const Key last = random_key();
     auto expected = model_.newest_in(first, last, upto);
