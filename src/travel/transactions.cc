@@ -14,7 +14,8 @@ namespace {
 
 constexpr uint32 kXidsPerByte = 4;
 constexpr uint32 kXidsPerPage = BLCKSZ * kXidsPerByte;
-constexpr int kCachedPages = 32;
+// Of 8 KB: as many as PostgreSQL has at most by default (transaction_buffers), for 33 million transactions.
+constexpr int kCachedPages = 1024;
 
 // Commit-log pages at one LSN, direct-mapped by page number.
 struct CachedPage {

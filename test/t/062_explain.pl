@@ -41,6 +41,28 @@ cmp_ok($first->{Planning}{'Pages Rebuilt'}, '>', 0, 'and planning, which reads c
 my $second = strata_of(at_lsn($node, $lsn, "EXPLAIN (ANALYZE, STRATA, FORMAT JSON) $query"));
 is($second->{'Pages Rebuilt'}, 0, 'another session finds the pages in shared buffers');
 
+# Of transactions whose status is on another page of the commit log (32,768 each) than the catalogs'.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE late (id int);
+DO $$
+BEGIN
+  FOR i IN 1 .. 33000 LOOP
+    BEGIN
+      INSERT INTO late VALUES (i);
+    EXCEPTION WHEN division_by_zero THEN
+      NULL;
+    END;
+  END LOOP;
+END $$;
+CHECKPOINT;
+SELECT strata.wait_for(pg_current_wal_flush_lsn());
+SQL
+my $checkpoint = lsn_in($node);
+my $late = 'EXPLAIN (ANALYZE, STRATA, FORMAT JSON) SELECT count(*) FROM late';
+cmp_ok(strata_of(at_lsn($node, $checkpoint, $late))->{'Pages Rebuilt'}, '>', 1, 'the pages of the table and of the commit log');
+is(strata_of(at_lsn($node, $checkpoint, $late))->{'Pages Rebuilt'}, 0,
+	'what had ended at the last checkpoint, and has hint bits, needs no commit log');
+
 # The pages of another moment, by parallel workers.
 $node->safe_psql('postgres', 'UPDATE pages SET id = id WHERE id = 7');
 my $later = lsn_in($node);
