@@ -148,11 +148,11 @@ void LayerSet::Search::find(const Key& key, std::vector<LayerVersion>& out) {
   }
   if (sources < 2) return;
 
-  // Runs may overlap. A stable sort keeps an image before a delta's version with its LSN, and one record's versions in
-  // their order.
+  // Runs may overlap, but seldom do. A stable sort keeps an image before a delta's version with its LSN, and one
+  // record's versions in their order.
   const auto first = out.begin() + static_cast<std::ptrdiff_t>(begin);
-  std::stable_sort(first, out.end(),
-                   [](const LayerVersion& a, const LayerVersion& b) { return a.entry.lsn > b.entry.lsn; });
+  const auto newer = [](const LayerVersion& a, const LayerVersion& b) { return a.entry.lsn > b.entry.lsn; };
+  if (!std::is_sorted(first, out.end(), newer)) std::stable_sort(first, out.end(), newer);
   if (walk_ == Walk::kNewest) out.erase(first + 1, out.end());
   if (walk_ == Walk::kToBase) {
     const auto base = std::find_if(first, out.end(), [](const LayerVersion& version) { return version.entry.base; });
