@@ -29,32 +29,43 @@ def _timed_scans(moment, past_first):
     return [(times[cursor][0], min(times[cursor][1:])) for cursor in (past, present)]
 
 
+def _moment_after(share):
+    """(time, updates since) where that share of the history's WAL lies before. REQUIRES: running, all ingested."""
+    end = history.value("SELECT ingested_lsn FROM strata.status()")
+    before = int(share * history.wal_bytes(history.horizon, end))
+    moment = history.value("SELECT strata.time_at(%s::pg_lsn + %s::numeric)::text", history.horizon, before)
+    return moment, history.value("SELECT count(*) FROM pgbench_history WHERE mtime > %s::timestamptz", moment)
+
+
 def measure():
     history.complete()
     with history.running(**SETTINGS):
         history.settle()
-        # A tenth of the history lies before that moment, the rest of the updates after it.
-        end = history.value("SELECT ingested_lsn FROM strata.status()")
-        before = history.wal_bytes(history.horizon, end) // 10
-        moment = history.value("SELECT strata.time_at(%s::pg_lsn + %s::numeric)::text", history.horizon, before)
-        updates = history.value("SELECT count(*) FROM pgbench_history WHERE mtime > %s::timestamptz", moment)
+        early, updates = _moment_after(0.1)
+        middle, updates_since_middle = _moment_after(0.5)
         # The present at its best: hint bits are set, and written.
         history.rows(SCAN)
         history.rows("CHECKPOINT")
-    starts = [_timed_scans(moment, past_first=number_ % 2 == 0) for number_ in range(SIZES.scans)]
-    past, present = zip(*starts)
+    starts = [_timed_scans(early, past_first=number_ % 2 == 0) for number_ in range(SIZES.scans)]
+    from_middle = [_timed_scans(middle, past_first=False)]
 
-    def ratio(which):
-        return median([one[which] / other[which] for one, other in starts])
+    def ratio(starts, which):
+        return median([past[which] / present[which] for past, present in starts])
 
-    def both(which):
-        return " ms, ".join(number(median([one[which] for one in side])) for side in (past, present)) + " ms"
+    def both(starts, which):
+        return " ms, ".join(number(median([one[which] for one in side])) for side in zip(*starts)) + " ms"
 
-    figures = [
-        Figure(f"sequential scan of pgbench_accounts as it was {updates:,} updates ago, first time",
-               "the present, cold shared buffers", ratio(0), "times the time", "<= 3.0",
-               f"{both(0)}; {SIZES.scans} starts, both in each; no parallel workers"),
-        Figure("the same scan again", "the present, warm", ratio(1), "times the time", "<= 1.05",
-               f"{both(1)}; the best of {AGAIN} after each start, in turns"),
-    ]
-    return figures, {"past_ms": past, "present_ms": present, "updates": updates}
+    def figures(what, starts, targets, detail):
+        return [
+            Figure(f"sequential scan of pgbench_accounts as it was {what}, first time", "the present, cold shared buffers",
+                   ratio(starts, 0), "times the time", targets[0], f"{both(starts, 0)}; {detail}"),
+            Figure("the same scan again", "the present, warm", ratio(starts, 1), "times the time", targets[1],
+                   f"{both(starts, 1)}; the best of {AGAIN} after each start, in turns"),
+        ]
+
+    return [
+        *figures(f"{updates:,} updates ago", starts, ("<= 3.0", "<= 1.05"),
+                 f"{SIZES.scans} starts, both in each; no parallel workers"),
+        *figures(f"in the middle of the history, {updates_since_middle:,} updates ago", from_middle, ("", ""),
+                 "one start; pages there are farther from their images"),
+    ], {"past_and_present_ms": starts, "middle": from_middle, "updates": updates}
