@@ -22,6 +22,11 @@ struct Counters {
   // The oldest transaction that ran at the last checkpoint. None where that was made by a shutdown or after a crash.
   TransactionId oldest_active_xid = InvalidTransactionId;
 
+  // By the last checkpoint, whichever way: committed, aborted or in a crash. False does not mean that it had not.
+  [[nodiscard]] bool surely_ended(TransactionId xid) const {
+    return TransactionIdIsValid(oldest_active_xid) && TransactionIdPrecedes(xid, oldest_active_xid);
+  }
+
   friend bool operator==(const Counters&, const Counters&) = default;
 };
 

@@ -49,8 +49,7 @@ bool was_not_prepared(TransactionId xid) {
   if (is_prepared_now(xid)) return false;
   const XLogRecPtr end = pg::shared_store->visible_lsn();
   if (xid_status_at(xid, end) != TRANSACTION_STATUS_IN_PROGRESS) return false;
-  const TransactionId oldest_active = counters_at(end).oldest_active_xid;
-  if (TransactionIdIsValid(oldest_active) && TransactionIdPrecedes(xid, oldest_active)) return true;
+  if (counters_at(end).surely_ended(xid)) return true;
   // It may have ended where history has not come to yet.
   return !has_ended_by_now(xid);
 }
@@ -72,12 +71,6 @@ bool began_before_last_start(TransactionId xid) {
   return TransactionIdIsValid(last_start.next_xid) && TransactionIdPrecedes(xid, last_start.next_xid);
 }
 
-bool find_out(TransactionId xid) {
-  const TransactionId oldest_active = current_moment().counters.oldest_active_xid;
-  if (TransactionIdIsValid(oldest_active) && TransactionIdPrecedes(xid, oldest_active)) return true;
-  return began_before_last_start(xid) && was_not_prepared(xid);
-}
-
 // The rows of one transaction come one after another.
 struct LastAnswer {
   XLogRecPtr lsn = InvalidXLogRecPtr;
@@ -92,7 +85,7 @@ bool ended_by_crash(TransactionId xid) {
   const XLogRecPtr lsn = current_moment().lsn;
   if (last.lsn != lsn || last.xid != xid) {
     last.lsn = InvalidXLogRecPtr;
-    last.crashed = find_out(xid);
+    last.crashed = began_before_last_start(xid) && was_not_prepared(xid);
     last.xid = xid;
     last.lsn = lsn;
   }

@@ -10,7 +10,7 @@ extern "C" {
 namespace strata::travel {
 
 // Whether a transaction that the commit log of the session's moment shows as in progress had been ended by a crash.
-// REQUIRES: the session travels; xid precedes the moment's next one.
+// REQUIRES: the session travels; xid precedes the moment's next one; the moment's counters do not say surely_ended().
 bool ended_by_crash(TransactionId xid);
 
 }  // namespace strata::travel

@@ -77,9 +77,8 @@ bool transaction_id_did_abort(TransactionId xid) {
 // Asked for each tuple, also for one whose hint bits say that its transaction has committed.
 bool transaction_id_is_in_progress(TransactionId xid) {
   if (!TransactionIdIsNormal(xid) || !TransactionIdPrecedes(xid, current_next_xid())) return false;
-  // What the last checkpoint no longer counted needs no look into the commit log.
-  const TransactionId oldest_active = current_moment().counters.oldest_active_xid;
-  if (TransactionIdIsValid(oldest_active) && TransactionIdPrecedes(xid, oldest_active)) return false;
+  // That needs no look into the commit log.
+  if (current_moment().counters.surely_ended(xid)) return false;
   return xid_status_at(xid, current_moment().lsn) == TRANSACTION_STATUS_IN_PROGRESS && !ended_by_crash(xid);
 }
 
