@@ -21,6 +21,10 @@ strata_cache() {
   fi
 }
 
+# Runs make for PostgreSQL's makefiles, which must not see the variables, jobs and depth of a make that called us: only the
+# outermost make generates the headers that all of PostgreSQL needs.
+postgres_make() { env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES make "$@"; }
+
 # Runs a command with its output in a log file, and shows one dot for every hundred lines of it.
 progress_of() {
   local log=$1 status=0

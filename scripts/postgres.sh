@@ -92,13 +92,13 @@ if [ ! -f "$dir/complete" ]; then
   progress_of "$log" "$source_dir/configure" --prefix="$dir/install" "${configure[@]}" CFLAGS="$cflags" \
     LDFLAGS="-Wl,-rpath,'\$\$ORIGIN/../lib'"
   say "building PostgreSQL $version ($flavour): about 6 minutes on 2 cores, once"
-  progress_of "$log" make -j "$(nproc)" world-bin
-  progress_of "$log" make -j "$(nproc)" install-world-bin
+  progress_of "$log" postgres_make -j "$(nproc)" world-bin
+  progress_of "$log" postgres_make -j "$(nproc)" install-world-bin
   # Modules of the test suites, and the libraries that the regression tests load.
-  progress_of "$log" make -j "$(nproc)" -C src/test/regress all
-  progress_of "$log" make -j "$(nproc)" -C src/test/isolation all
+  progress_of "$log" postgres_make -j "$(nproc)" -C src/test/regress all
+  progress_of "$log" postgres_make -j "$(nproc)" -C src/test/isolation all
   if [ "$flavour" = debug ]; then
-    progress_of "$log" make -C src/test/modules/injection_points install
+    progress_of "$log" postgres_make -C src/test/modules/injection_points install
   fi
   # Root's build is also read by the user that servers run as.
   [ "$(id -u)" != 0 ] || { chmod a+rx "$cache" && chmod -R a+rX "$dir" "$source_dir"; }

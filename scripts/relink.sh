@@ -21,9 +21,7 @@ rm -rf "$out/objects"
 mkdir -p "$out/objects"
 out=$(cd "$out" && pwd)
 
-# The makefile of PostgreSQL must not see the variables and jobs of a make that called us.
-pg_make() { env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES \
-  make -s -C "$backend" -f "$here/relink.mk" "SEAMS=$(cd "$seams" && pwd)" "OUT=$out" "$1"; }
+relink() { postgres_make -s -C "$backend" -f "$here/relink.mk" "SEAMS=$(cd "$seams" && pwd)" "OUT=$out" "$1"; }
 
 # same_names FILES FOUND: fails unless FOUND, which FILES define or call, are the functions that symbols.txt defines.
 same_names() {
@@ -61,12 +59,12 @@ for object in "${!renames[@]}"; do
   objcopy ${renames[$object]} "$backend/$object" "$out/objects/$object"
 done
 
-pg_make strata-seams
+relink strata-seams
 wanted=$(printf '%s\n' "${!definer[@]}" | sort)
 same_names "functions in seams_list.h and seams.c" "$(nm --defined-only "$out/seams.o" | sed -n 's/.* T //p' | sort)"
 same_names "calls of strata_real_ functions in seams.o" "$(nm -u "$out/seams.o" | sed -n 's/.* U strata_real_//p' | sort)"
 
-pg_make strata-server
+relink strata-server
 exported=$(nm -D --defined-only "$out/postgres.new" | awk '{ print $3 }' | sort)
 missing=$(comm -13 <(echo "$exported") <(sed 'p; s/^/strata_real_/' <<<"$wanted" | sort) | xargs)
 [ -z "$missing" ] || die "the server does not export: $missing"
