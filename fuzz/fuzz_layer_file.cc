@@ -36,8 +36,8 @@ void repair_block(std::string& file, BlockHandle block) {
 // A block's content, where it has one that needs no dictionary.
 std::string content_of(const std::string& file, BlockHandle block) {
   BlockDecoder decoder;
-  const fuzz::MemoryFile memory(file);
-  return std::string(BlockSource(memory, file.size(), "fuzz", BlockForm::kCompact, decoder).read(block).view());
+  ReadAhead memory(std::make_unique<fuzz::MemoryFile>(file));
+  return std::string(BlockSource(memory, "fuzz", BlockForm::kCompact, decoder).read(block).view());
 }
 
 void repair_entries(std::string& file, std::string_view entries, bool has_parts) {

@@ -24,7 +24,8 @@ SEAM(BlockNumber, mdnblocks, (SMgrRelation reln, ForkNumber forknum), (reln, for
 SEAM_VOID(mdregistersync, (SMgrRelation reln, ForkNumber forknum), (reln, forknum))
 SEAM_VOID(pgaio_io_perform_synchronously, (PgAioHandle * ioh), (ioh))
 
-/* Buffers: entry points that open a relation's storage, and the lookup that no present page may pass in the past. */
+/* Buffers: entry points that open a relation's storage, the lookup that no present page may pass in the past, and the
+   check of pages that were read. */
 SEAM(PrefetchBufferResult, PrefetchBuffer, (Relation reln, ForkNumber forkNum, BlockNumber blockNum),
      (reln, forkNum, blockNum))
 SEAM(Buffer, ReadBuffer, (Relation reln, BlockNumber blockNum), (reln, blockNum))
@@ -35,6 +36,8 @@ SEAM(Buffer, ReleaseAndReadBuffer, (Buffer buffer, Relation relation, BlockNumbe
      (buffer, relation, blockNum))
 SEAM(BlockNumber, RelationGetNumberOfBlocksInFork, (Relation relation, ForkNumber forkNum), (relation, forkNum))
 SEAM(int, BufTableLookup, (BufferTag * tagPtr, uint32 hashcode), (tagPtr, hashcode))
+SEAM(bool, PageIsVerified, (PageData * page, BlockNumber blkno, int flags, bool* checksum_failure_p),
+     (page, blkno, flags, checksum_failure_p))
 
 /* Visibility. */
 SEAM(Snapshot, GetSnapshotData, (Snapshot snapshot), (snapshot))

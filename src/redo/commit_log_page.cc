@@ -29,7 +29,7 @@ void set_status(char* page, TransactionId xid, uint8 status) {
   *byte = static_cast<uint8>((*byte & ~(mask << shift)) | (static_cast<uint32>(status) << shift));
 }
 
-bool set_statuses(const Key& key, const std::string& value, char* page) {
+bool set_statuses(const Key& key, std::string_view value, char* page) {
   if (value.empty() || (value.size() - 1) % sizeof(TransactionId) != 0) return false;
   const auto status = static_cast<uint8>(value[0]);
   for (std::size_t at = 1; at < value.size(); at += sizeof(TransactionId)) {

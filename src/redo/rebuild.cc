@@ -11,7 +11,9 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
+#include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "pg/lsn_format.h"
 #include "redo/private_buffers.h"
@@ -95,13 +97,20 @@ bool names_target(const DecodedXLogRecord& record) {
   return false;
 }
 
-void apply_record(const Version& version) {
-  // The value comes from memory that operator new gave, so it is aligned as the struct wants.
-  const char* bytes = version.value.data();
-  auto* record = reinterpret_cast<XLogRecord*>(const_cast<char*>(bytes));
-  if (version.value.size() < SizeOfXLogRecord || record->xl_tot_len != version.value.size()) {
-    elog(ERROR, "WAL record has a wrong length");
+// The record where it is, or a copy that is aligned as the struct wants: values lie side by side in their blocks.
+XLogRecord* aligned_record(const Value& value) {
+  char* bytes = const_cast<char*>(value.data());
+  if (reinterpret_cast<std::uintptr_t>(bytes) % MAXIMUM_ALIGNOF != 0) {
+    bytes = static_cast<char*>(palloc(value.size()));
+    std::memcpy(bytes, value.data(), value.size());
   }
+  return reinterpret_cast<XLogRecord*>(bytes);
+}
+
+void apply_record(const Version& version) {
+  if (version.value.size() < SizeOfXLogRecord) elog(ERROR, "WAL record has a wrong length");
+  XLogRecord* record = aligned_record(version.value);
+  if (record->xl_tot_len != version.value.size()) elog(ERROR, "WAL record has a wrong length");
   XLogReaderState* reader = machinery.reader;
   DecodedXLogRecord* decoded = decode_buffer(record->xl_tot_len);
   // Nothing of redo asks where its record began; the previous record's end would be a guess.
@@ -147,8 +156,8 @@ void apply_diff(const Version& version, char* page) {
 }
 
 void apply(const Target& target, const Version& version) {
-  // A reader's chain begins with its base, on a page of zeroes.
-  if (version.base) std::memset(target.page, 0, BLCKSZ);
+  // A reader's chain begins with its base, on a page of zeroes; an image is all of the page.
+  if (version.base && version.type != EntryType::kImage) std::memset(target.page, 0, BLCKSZ);
   switch (version.type) {
     case EntryType::kImage:
       apply_image(version, target.page);
@@ -167,7 +176,7 @@ void apply(const Target& target, const Version& version) {
       apply_map_truncate(target, version);
       return;
     case EntryType::kLost:
-      elog(ERROR, "its history was damaged already when it was trimmed: %s", version.value.c_str());
+      elog(ERROR, "its history was damaged already when it was trimmed: %s", std::string(version.value).c_str());
       return;
     default:
       elog(ERROR, "version of a page has the unknown type %d", static_cast<int>(version.type));
@@ -214,7 +223,7 @@ void apply_to(const Key& key, const Version* first, const Version* end, char* pa
 }  // namespace
 
 void rebuild_page(const Key& key, const Chain& chain, char* page) {
-  std::memset(page, 0, BLCKSZ);
+  if (chain.empty() || !chain.front().base) std::memset(page, 0, BLCKSZ);
   apply_to(key, chain.data(), chain.data() + chain.size(), page);
   ++counters.pages;
 }

@@ -130,21 +130,22 @@ BlockContent BlockDecoder::decode(const StoredBlock& block, const DecompressionD
   return content;
 }
 
-BlockSource::Raw BlockSource::fetch(BlockHandle block) const {
+void BlockSource::require_within_file(BlockHandle block) const {
   if (block.size < kMinBlockBytes) throw_corrupt(name_, block.offset, "a block is too short");
-  if (block.size > 2 * kMaxBlockBytes || block.offset > file_bytes_ || block.size > file_bytes_ - block.offset) {
+  const std::uint64_t file_bytes = file_->file_bytes();
+  if (block.size > 2 * kMaxBlockBytes || block.offset > file_bytes || block.size > file_bytes - block.offset) {
     throw_corrupt(name_, block.offset, "a block is said to lie where the file has none");
   }
-  Raw raw{.bytes = std::make_unique_for_overwrite<std::byte[]>(block.size), .block = {}};
-  file_->read(block.offset, {raw.bytes.get(), block.size});
-  raw.block = parse_block({raw.bytes.get(), block.size}, form_, name_, block.offset);
-  return raw;
 }
 
 std::shared_ptr<const DecompressionDictionary> BlockSource::read_dictionary(BlockHandle block) const {
-  const Raw raw = fetch(block);
-  if (raw.block.content_bytes > kMaxDictionaryBytes) throw_corrupt(name_, block.offset, "the dictionary is too large");
-  BlockContent content = decoder_->decode(raw.block, nullptr, name_, block.offset);
+  require_within_file(block);
+  // Not through `file_`, which holds the block that asks for it.
+  const auto bytes = std::make_unique_for_overwrite<std::byte[]>(block.size);
+  file_->file().read(block.offset, {bytes.get(), block.size});
+  const StoredBlock stored = parse_block({bytes.get(), block.size}, form_, name_, block.offset);
+  if (stored.content_bytes > kMaxDictionaryBytes) throw_corrupt(name_, block.offset, "the dictionary is too large");
+  BlockContent content = decoder_->decode(stored, nullptr, name_, block.offset);
   auto dictionary = DecompressionDictionary::make(content.take(), content.size());
   if (dictionary == nullptr) throw_corrupt(name_, block.offset, "the dictionary is damaged");
   return dictionary;

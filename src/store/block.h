@@ -8,7 +8,7 @@
 
 #include "store/coding.h"
 #include "store/dictionary.h"
-#include "store/env.h"
+#include "store/read_ahead.h"
 #include "store/store.h"
 
 struct ZSTD_CCtx_s;
@@ -103,16 +103,17 @@ class BlockDecoder {
 class BlockSource {
  public:
   // All are borrowed.
-  BlockSource(const ReadableFile& file, std::uint64_t file_bytes, std::string_view name, BlockForm form,
-              BlockDecoder& decoder)
-      : file_(&file), file_bytes_(file_bytes), name_(name), form_(form), decoder_(&decoder) {}
+  BlockSource(ReadAhead& file, std::string_view name, BlockForm form, BlockDecoder& decoder)
+      : file_(&file), name_(name), form_(form), decoder_(&decoder) {}
 
-  // `dictionary()` is asked for the block's dictionary if it needs one, and may return null.
+  // `dictionary()` is asked for the block's dictionary if it needs one, and may return null. It reads no other block of
+  // this file than by read_dictionary().
   template <class Dictionary>
   [[nodiscard]] BlockContent read(BlockHandle block, Dictionary&& dictionary) const {
-    const Raw raw = fetch(block);
-    const std::shared_ptr<const DecompressionDictionary> with = raw.block.needs_dictionary() ? dictionary() : nullptr;
-    return decoder_->decode(raw.block, with.get(), name_, block.offset);
+    require_within_file(block);
+    const StoredBlock stored = parse_block(file_->read(block.offset, block.size), form_, name_, block.offset);
+    const std::shared_ptr<const DecompressionDictionary> with = stored.needs_dictionary() ? dictionary() : nullptr;
+    return decoder_->decode(stored, with.get(), name_, block.offset);
   }
   // One that needs no dictionary.
   [[nodiscard]] BlockContent read(BlockHandle block) const {
@@ -122,14 +123,9 @@ class BlockSource {
   [[nodiscard]] std::shared_ptr<const DecompressionDictionary> read_dictionary(BlockHandle block) const;
 
  private:
-  struct Raw {
-    std::unique_ptr<std::byte[]> bytes;
-    StoredBlock block;
-  };
-  [[nodiscard]] Raw fetch(BlockHandle block) const;
+  void require_within_file(BlockHandle block) const;
 
-  const ReadableFile* file_;
-  std::uint64_t file_bytes_;
+  ReadAhead* file_;
   std::string_view name_;
   BlockForm form_;
   BlockDecoder* decoder_;

@@ -82,7 +82,7 @@ void ChainRewriter::add(Group group, bool make_image) {
   image.sequence = group.back().sequence;
   image.version.type = EntryType::kImage;
   image.version.base = true;
-  image.version.value = rebuilder_.page();
+  image.version.value = Value::copy_of(rebuilder_.page());
   out_.resize(out_.size() - (group.size() - 1));
   ++counters_.images;
   records_ = bytes_ = 0;

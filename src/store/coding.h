@@ -18,6 +18,7 @@ static_assert(std::endian::native == std::endian::little, "the formats are writt
 
 using Bytes = std::span<const std::byte>;
 
+inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 inline Bytes as_bytes(std::string_view s) { return {reinterpret_cast<const std::byte*>(s.data()), s.size()}; }
 
 inline void put_bytes(std::string& out, Bytes bytes) {

@@ -8,6 +8,7 @@
 
 #include "store/key.h"
 #include "store/lsn.h"
+#include "store/value.h"
 
 namespace strata {
 
@@ -43,12 +44,12 @@ struct Entry {
   bool in_wal = false;
 };
 
-// A version that was read. Owns its value.
+// A version that was read.
 struct Version {
   Lsn lsn = kInvalidLsn;
   EntryType type = EntryType::kValue;
   bool base = false;
-  std::string value;
+  Value value;
 };
 
 // A copy of what was to be added.
@@ -56,7 +57,7 @@ struct Version {
   return {.lsn = entry.lsn,
           .type = entry.type,
           .base = entry.base,
-          .value = {reinterpret_cast<const char*>(entry.value.data()), entry.value.size()}};
+          .value = Value::copy_of({reinterpret_cast<const char*>(entry.value.data()), entry.value.size()})};
 }
 
 }  // namespace strata

@@ -7,11 +7,11 @@
 namespace strata {
 
 LayerFile::LayerFile(Env& env, const std::string& path, const Layer& expected, BlockCache& cache)
-    : path_(path), cache_(cache), id_(cache.new_file_id()), file_(env.open(path)), file_bytes_(file_->size()) {
-  ends_ = read_layer_ends(*file_, file_bytes_, path, layer_);
+    : path_(path), cache_(cache), id_(cache.new_file_id()), file_(env.open(path)) {
+  ends_ = read_layer_ends(file_.file(), file_.file_bytes(), path, layer_);
   if (layer_.info.name != expected.info.name || layer_.info.first_key != expected.info.first_key ||
-      layer_.info.last_key != expected.info.last_key || file_bytes_ != expected.info.bytes) {
-    throw_corrupt(path, file_bytes_ - kLayerFooterBytes, "the layer is not the one that the manifest names");
+      layer_.info.last_key != expected.info.last_key || file_.file_bytes() != expected.info.bytes) {
+    throw_corrupt(path, file_.file_bytes() - kLayerFooterBytes, "the layer is not the one that the manifest names");
   }
   cache.count_block(kLayerHeaderBytes);
   cache.count_block(kLayerFooterBytes);
@@ -22,7 +22,7 @@ LayerFile::LayerFile(Env& env, const std::string& path, const Layer& expected, B
   filter_.resize(root_.filter.blocks);
 }
 
-BlockSource LayerFile::source() const { return {*file_, file_bytes_, path_, ends_.block_form(), cache_.decoder()}; }
+BlockSource LayerFile::source() const { return {file_, path_, ends_.block_form(), cache_.decoder()}; }
 
 // One at a time: memory that a new session touches first costs more than a read.
 std::string_view LayerFile::filter_block(std::size_t i) const {
@@ -69,13 +69,16 @@ std::string_view LayerFile::value_in(const BlockContent& content, const IndexEnt
   return content.view().substr(entry.value_offset, entry.value_bytes);
 }
 
-std::string LayerFile::value(const IndexEntry& entry) const {
-  if (entry.is_inline) {
-    return {reinterpret_cast<const char*>(entry.inline_value.data()), entry.inline_value.size()};
-  }
-  const BlockCache::Content content = block(entry.block, entry.value_bytes);
-  return std::string(value_in(*content, entry));
+Value LayerFile::value(const IndexEntry& entry) const {
+  if (entry.is_inline) return Value::copy_of(as_text(entry.inline_value));
+  BlockCache::Content content = block(entry.block, entry.value_bytes);
+  const std::string_view bytes = value_in(*content, entry);
+  return {std::move(content), bytes};
 }
+
+Value LayerCursor::inline_value() const { return {content_, as_text(entry().inline_value)}; }
+
+Value LayerCursor::value() const { return entry().is_inline ? inline_value() : file_->value(entry()); }
 
 void LayerCursor::load_part(std::size_t i) {
   const BlockHandle handle = file_->root_entries().at(i).block;

@@ -32,8 +32,8 @@ class LayerFile {
   [[nodiscard]] BlockCache::Content next_block(BlockHandle handle) const;
   // REQUIRES: `content` is entry.block's.
   [[nodiscard]] std::string_view value_in(const BlockContent& content, const IndexEntry& entry) const;
-  // Of any entry.
-  [[nodiscard]] std::string value(const IndexEntry& entry) const;
+  // Of any entry; an inline one is copied.
+  [[nodiscard]] Value value(const IndexEntry& entry) const;
 
   // The entries at the root of the index: they name index blocks, or with has_parts() parts of the top index, which
   // name them.
@@ -47,8 +47,7 @@ class LayerFile {
   std::string path_;
   BlockCache& cache_;
   std::uint64_t id_;
-  std::unique_ptr<ReadableFile> file_;
-  std::uint64_t file_bytes_;
+  mutable ReadAhead file_;
   Layer layer_;
   LayerFooter ends_;
   BlockCache::Content root_content_;
@@ -71,6 +70,10 @@ class LayerCursor {
   [[nodiscard]] bool valid() const { return cursor_.valid(); }
   // Its inline value is valid as long as the cursor stays here.
   [[nodiscard]] const IndexEntry& entry() const { return cursor_.entry(); }
+  // The value of the entry here. REQUIRES: it is inline.
+  [[nodiscard]] Value inline_value() const;
+  // The same, wherever it is.
+  [[nodiscard]] Value value() const;
   [[nodiscard]] const LayerFile& file() const { return *file_; }
 
  private:

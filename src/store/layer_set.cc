@@ -85,8 +85,7 @@ const LayerFile& LayerSet::open(LayerRun::Member& member) {
 LayerVersion LayerSet::version_at(const LayerCursor& cursor) {
   LayerVersion version{.file = &cursor.file(), .entry = cursor.entry(), .inline_value = {}};
   if (version.entry.is_inline) {
-    const Bytes value = version.entry.inline_value;
-    version.inline_value.assign(reinterpret_cast<const char*>(value.data()), value.size());
+    version.inline_value = cursor.inline_value();
     version.entry.inline_value = {};
   }
   return version;

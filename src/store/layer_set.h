@@ -16,8 +16,8 @@ namespace strata {
 // Where a version's value is.
 struct LayerVersion {
   const LayerFile* file = nullptr;
-  IndexEntry entry;          // inline_value is not set
-  std::string inline_value;  // when entry.is_inline
+  IndexEntry entry;    // inline_value is not set
+  Value inline_value;  // when entry.is_inline
 };
 
 // How far a walk goes that begins at the newest version.

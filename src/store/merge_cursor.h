@@ -17,7 +17,7 @@ class RunStream {
 
   [[nodiscard]] bool valid() const { return cursor_ != nullptr; }
   [[nodiscard]] const IndexEntry& entry() const { return cursor_->entry(); }
-  [[nodiscard]] std::string value() const { return file_->value(cursor_->entry()); }
+  [[nodiscard]] Value value() const { return cursor_->value(); }
   // Whoever keeps it may read values of it after next().
   [[nodiscard]] const std::shared_ptr<const LayerFile>& file() const { return file_; }
   void next();
@@ -41,7 +41,7 @@ class MergeCursor {
 
   [[nodiscard]] bool valid() const { return !runs_.empty(); }
   [[nodiscard]] const IndexEntry& entry() const { return runs_.front()->entry(); }
-  [[nodiscard]] std::string value() const { return runs_.front()->value(); }
+  [[nodiscard]] Value value() const { return runs_.front()->value(); }
   [[nodiscard]] const std::shared_ptr<const LayerFile>& file() const { return runs_.front()->file(); }
   void next();
 

@@ -8,6 +8,8 @@ namespace strata {
 
 namespace {
 
+constexpr std::size_t kManyKeys = 8;
+
 // A value that is in a value block, and the version that it belongs to.
 struct ValueWanted {
   const LayerFile* file;
@@ -15,8 +17,8 @@ struct ValueWanted {
   Version* version;
 };
 
-// Each block is decoded once, whatever the size of the cache.
-void read_values(std::vector<ValueWanted>& wanted) {
+// Each block is decoded once, whatever the size of the cache. What one reading of many keys takes is not kept there.
+void read_values(std::vector<ValueWanted>& wanted, bool of_many_keys) {
   std::sort(wanted.begin(), wanted.end(), [](const ValueWanted& a, const ValueWanted& b) {
     return std::tie(a.file, a.entry.block.offset) < std::tie(b.file, b.entry.block.offset);
   });
@@ -27,9 +29,9 @@ void read_values(std::vector<ValueWanted>& wanted) {
     if (content == nullptr || one.file != file || one.entry.block.offset != offset) {
       file = one.file;
       offset = one.entry.block.offset;
-      content = file->block(one.entry.block, one.entry.value_bytes);
+      content = of_many_keys ? file->next_block(one.entry.block) : file->block(one.entry.block, one.entry.value_bytes);
     }
-    one.version->value = file->value_in(*content, one.entry);
+    one.version->value = Value(content, file->value_in(*content, one.entry));
   }
 }
 
@@ -42,7 +44,7 @@ MemtableVersion copy_version(const Entry& entry, std::uint32_t sequence) {
 void MemtableVersion::complete(WalValuesOnDemand& wal) {
   if (!in_wal) return;
   std::string value;
-  wal.read(std::as_bytes(std::span(version.value)), value);
+  wal.read(as_bytes(version.value), value);
   version.value = std::move(value);
   in_wal = false;
 }
@@ -140,7 +142,7 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
       chain.push_back(std::move(version.version));
     });
   }
-  read_values(wanted);
+  read_values(wanted, keys.size() >= kManyKeys);
   if (view.set == set) this->search = std::move(search);
   return chains;
 }

@@ -57,7 +57,7 @@ class Touched {
 
 }  // namespace
 
-std::string Trimmer::Found::value() const {
+Value Trimmer::Found::value() const {
   return version.entry.is_inline ? version.inline_value : file->value(version.entry);
 }
 
@@ -87,7 +87,7 @@ std::vector<bool> Trimmer::find_touched(const TrimPlan& plan) {
       const Key key = decode_key(entry.key);
       if (key.kind == KeyKind::kRelationReset) {
         std::uint32_t surviving = 0;
-        const std::string value = run.value();
+        const Value value = run.value();
         if (value.size() == sizeof surviving) std::memcpy(&surviving, value.data(), sizeof surviving);
         touched.mark_fork_from(key, surviving);
       } else if (key.kind == KeyKind::kDatabase) {
@@ -107,7 +107,7 @@ std::vector<bool> Trimmer::find_touched(const TrimPlan& plan) {
   return result;
 }
 
-void Trimmer::add_image(const Key& key, Lsn lsn, EntryType type, const std::string& value) {
+void Trimmer::add_image(const Key& key, Lsn lsn, EntryType type, std::string_view value) {
   images_->add({.key = key, .lsn = lsn, .type = type, .base = true, .value = as_bytes(value)}, 0);
 }
 
@@ -121,7 +121,7 @@ void Trimmer::copy_key(MergeCursor& input, const EncodedKey& encoded, RunWriter&
   for (; input.valid() && input.entry().key == encoded; input.next()) {
     const IndexEntry& entry = input.entry();
     if (entry.lsn > cut_) {
-      const std::string value = input.value();
+      const Value value = input.value();
       newer.add({.key = decode_key(encoded),
                  .lsn = entry.lsn,
                  .type = entry.type,

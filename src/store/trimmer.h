@@ -37,7 +37,7 @@ class Trimmer {
   struct Found {
     std::shared_ptr<const LayerFile> file;
     LayerVersion version;
-    [[nodiscard]] std::string value() const;
+    [[nodiscard]] Value value() const;
     [[nodiscard]] Version read() const;
   };
 
@@ -47,7 +47,7 @@ class Trimmer {
   void trim_page(const Key& key);
   void trim_value(const Key& key);
   void add_image(const Key& key, const Found& found);
-  void add_image(const Key& key, Lsn lsn, EntryType type, const std::string& value);
+  void add_image(const Key& key, Lsn lsn, EntryType type, std::string_view value);
 
   Env& env_;
   std::string directory_;

@@ -27,7 +27,7 @@ std::uint64_t end_of(BlockHandle block) { return block.offset + block.size; }
 class LayerCheck {
  public:
   LayerCheck(Env& env, const std::string& path, const Layer& expected, const std::function<void(std::uint64_t)>& read)
-      : path_(path), expected_(expected), read_(read), file_(env.open(path)), file_bytes_(file_->size()) {}
+      : path_(path), expected_(expected), read_(read), file_(env.open(path)) {}
 
   void run() {
     check_ends();
@@ -53,7 +53,7 @@ class LayerCheck {
  private:
   [[noreturn]] void fail(std::uint64_t offset, std::string_view what) const { throw_corrupt(path_, offset, what); }
 
-  [[nodiscard]] BlockSource source() { return {*file_, file_bytes_, path_, ends_.block_form(), decoder_}; }
+  [[nodiscard]] BlockSource source() { return {file_, path_, ends_.block_form(), decoder_}; }
 
   void note(BlockHandle handle) {
     blocks_.push_back(handle);
@@ -94,15 +94,15 @@ class LayerCheck {
   }
 
   void check_ends() {
-    ends_ = read_layer_ends(*file_, file_bytes_, path_, layer_);
+    ends_ = read_layer_ends(file_.file(), file_.file_bytes(), path_, layer_);
     read_(kLayerHeaderBytes + kLayerFooterBytes);
     const LayerInfo& here = layer_.info;
     const LayerInfo& named = expected_.info;
     if (here.name != named.name || here.first_key != named.first_key || here.last_key != named.last_key ||
         here.bytes != named.bytes || here.entries != named.entries) {
-      fail(file_bytes_ - kLayerFooterBytes, "the layer is not the one that the manifest names");
+      fail(file_.file_bytes() - kLayerFooterBytes, "the layer is not the one that the manifest names");
     }
-    if (here.entries == 0) fail(file_bytes_ - kLayerFooterBytes, "the layer is empty");
+    if (here.entries == 0) fail(file_.file_bytes() - kLayerFooterBytes, "the layer is empty");
   }
 
   // Every byte of the file belongs to one block, the header or the footer.
@@ -267,8 +267,7 @@ class LayerCheck {
   const std::string& path_;
   const Layer& expected_;
   const std::function<void(std::uint64_t)>& read_;
-  std::unique_ptr<ReadableFile> file_;
-  std::uint64_t file_bytes_;
+  ReadAhead file_;
   BlockDecoder decoder_;
   LayerFooter ends_;
   Layer layer_;

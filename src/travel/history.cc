@@ -22,6 +22,7 @@
 extern "C" {
 #include "access/xlog.h"
 #include "storage/bufpage.h"
+#include "utils/memutils.h"
 }
 
 namespace strata::travel {
@@ -80,6 +81,19 @@ void check_chain(const Key& key, const Chain& chain) {
                                             std::to_string(key.relation) + " has changes but no page to apply them to");
 }
 
+// As far as a page that was read from disk is looked at, but for its checksum.
+void require_page_header(const Key& key, const char* page) {
+  PageHeaderData header;
+  std::memcpy(&header, page, sizeof(header));
+  const bool in_order =
+      header.pd_lower <= header.pd_upper && header.pd_upper <= header.pd_special && header.pd_special <= BLCKSZ;
+  const bool known = (header.pd_flags & ~PD_VALID_FLAG_BITS) == 0 && header.pd_special % MAXIMUM_ALIGNOF == 0;
+  if (header.pd_upper != 0 ? in_order && known : pg_memory_is_all_zeros(page, BLCKSZ)) return;
+  throw StoreError(ErrorKind::kCorrupt, "the rebuilt block " + std::to_string(key.block) + " of relation " +
+                                            std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
+                                            std::to_string(key.relation) + " has an invalid page header");
+}
+
 // The page that a chain of another key ends with, as the base of a chain.
 Version base_from(const Key& key, const Chain& chain, XLogRecPtr lsn) {
   check_chain(key, chain);
@@ -87,8 +101,9 @@ Version base_from(const Key& key, const Chain& chain, XLogRecPtr lsn) {
   base.lsn = lsn;
   base.type = EntryType::kImage;
   base.base = true;
-  base.value.resize(BLCKSZ);
-  pg::caught([&] { redo::rebuild_page(key, chain, base.value.data()); });
+  std::string page(BLCKSZ, '\0');
+  pg::caught([&] { redo::rebuild_page(key, chain, page.data()); });
+  base.value = std::move(page);
   return base;
 }
 
@@ -182,7 +197,6 @@ BlockNumber nblocks_at(const RelFileLocator& locator, ForkNumber fork, XLogRecPt
 
 void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, int count, XLogRecPtr at,
                    char** pages) {
-  const bool checksums = DataChecksumsEnabled();
   read_history(KeyKind::kPage, at, [&](Reader& reader) {
     const std::vector<Chain> chains = block_chains(reader, locator, fork, first, count, at);
     for (int i = 0; i < count; i++) {
@@ -194,8 +208,8 @@ void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
         std::memset(pages[i], 0, BLCKSZ);
       } else {
         pg::caught([&] { redo::rebuild_page(key, chain, pages[i]); });
+        require_page_header(key, pages[i]);
       }
-      if (checksums) PageSetChecksumInplace(pages[i], block);
     }
   });
 }
@@ -320,7 +334,7 @@ char* tablespace_location_at(Oid tablespace, XLogRecPtr at) {
     const ReadMeter meter(reader, KeyKind::kTablespace);
     const auto version = reader.newest(Key{KeyKind::kTablespace, tablespace, 0, 0, 0, 0}, at);
     if (!version) return;
-    const std::string& path = version->value;
+    const std::string_view path = version->value;
     pg::caught([&] { location = pnstrdup(path.data(), path.size()); });
   });
   return location;

@@ -31,7 +31,7 @@ inline Key database_key(std::uint32_t database) {
 
 inline std::string u32(std::uint32_t n) { return {reinterpret_cast<const char*>(&n), sizeof n}; }
 
-inline std::uint32_t read_u32(const std::string& value, std::size_t at = 0) {
+inline std::uint32_t read_u32(std::string_view value, std::size_t at = 0) {
   std::uint32_t n = 0;
   std::memcpy(&n, value.data() + at, sizeof n);
   return n;
@@ -88,14 +88,14 @@ class Eyes {
 
   std::string plain(const Key& key, Lsn at) {
     const auto newest = reader_.newest(key, at);
-    return newest ? std::to_string(newest->lsn) + newest->value : "nothing";
+    return newest ? std::to_string(newest->lsn) + std::string(newest->value) : "nothing";
   }
 
   // The LSN that a time stands for, and the last commit before an LSN.
   std::string moment(std::uint32_t time, Lsn at) {
     const Key last{.kind = KeyKind::kTimeMark, .tablespace = ~0U, .database = ~0U};
     const auto mark = reader_.first_mark_in({.kind = KeyKind::kTimeMark, .database = time + 1}, last);
-    std::string answer = mark ? std::to_string(mark->first.database) + mark->second.value : "the end";
+    std::string answer = mark ? std::to_string(mark->first.database) + std::string(mark->second.value) : "the end";
     std::uint32_t before = 0;
     reader_.scan({.kind = KeyKind::kTimeMark}, last, at, [&](const Key& key, const Version&) {
       before = key.database;
@@ -115,7 +115,7 @@ class Eyes {
       case KeyKind::kRelationMap: {
         const auto event = reader_.newest(database_key(key.database), at);
         const auto map = reader_.newest(key, at, event ? event->lsn - 1 : kInvalidLsn);
-        return map ? map->value : "nothing";
+        return map ? std::string(map->value) : "nothing";
       }
       default:
         return plain(key, at);

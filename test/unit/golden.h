@@ -36,7 +36,7 @@ class GoldenRebuilder : public PageRebuilder {
       case EntryType::kRecord: {
         std::uint16_t at = 0;
         std::memcpy(&at, version.value.data(), sizeof at);
-        page_.replace(at, version.value.size() - sizeof at, version.value, sizeof at);
+        page_.replace(at, version.value.size() - sizeof at, version.value.view().substr(sizeof at));
         page_.resize(kPageBytes);
         break;
       }
@@ -105,7 +105,7 @@ inline void mix_state(std::uint64_t& hash, Reader& reader, Lifetimes& lifetimes,
     mix(hash, rebuilder.page());
     return;
   }
-  for (const Version& version : chain) mix(hash, hex(version.lsn) + version.value);
+  for (const Version& version : chain) mix(hash, hex(version.lsn) + std::string(version.value));
 }
 
 inline GoldenDigest digest_of(Reader& reader, const std::vector<Lsn>& lsns) {

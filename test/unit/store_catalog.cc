@@ -43,7 +43,7 @@ TEST_F(StoreCatalog, AReplacedFileGoesWhenNoReaderUsesItsVersion) {
   replace({}, {a});
   Reader reader(env_, "store", &region_.shared());
   Reader idle(env_, "store", &region_.shared());
-  EXPECT_EQ(idle.newest(page(1, 0), 100)->value, "a long value that is not inline");
+  EXPECT_EQ(idle.newest(page(1, 0), 100)->value.view(), "a long value that is not inline");
   const Layer b = write_layer(10, "b");
   reader.history(page(1, 0), 100, 0, [&](const Version&) {
     replace({a.number}, {b});
@@ -55,8 +55,8 @@ TEST_F(StoreCatalog, AReplacedFileGoesWhenNoReaderUsesItsVersion) {
   EXPECT_FALSE(there(a)) << "between calls a reader keeps nothing";
   EXPECT_TRUE(there(b));
   EXPECT_EQ(catalog_->garbage(), 0U);
-  EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "b");
-  EXPECT_EQ(idle.newest(page(1, 0), 100)->value, "b");
+  EXPECT_EQ(reader.newest(page(1, 0), 100)->value.view(), "b");
+  EXPECT_EQ(idle.newest(page(1, 0), 100)->value.view(), "b");
 }
 
 TEST_F(StoreCatalog, AReaderThatIsGoneKeepsNothing) {
@@ -94,10 +94,10 @@ TEST_F(StoreCatalog, WithoutAFreeSlotAReaderStillWorks) {
   for (int i = 0; i < SharedStore::kReaderSlots; ++i) ASSERT_GE(region_.shared().take_slot(), 0);
   EXPECT_EQ(region_.shared().take_slot(), -1);
   Reader reader(env_, "store", &region_.shared());
-  EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "a");
+  EXPECT_EQ(reader.newest(page(1, 0), 100)->value.view(), "a");
   replace({a.number}, {write_layer(10, "b")});
   env_.remove("store/" + a.info.name);
-  EXPECT_EQ(reader.newest(page(1, 0), 100)->value, "b");
+  EXPECT_EQ(reader.newest(page(1, 0), 100)->value.view(), "b");
   for (int i = 0; i < SharedStore::kReaderSlots; ++i) region_.shared().release_slot(i);
 }
 

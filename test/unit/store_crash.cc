@@ -192,7 +192,7 @@ TEST(StoreCrash, EveryDamagedByteOfALayerIsAnErrorOrDoesNotMatter) {
     Reader reader(env, "store", nullptr);
     for (std::uint32_t block = 0; block < 30; ++block) {
       for (const Version& version : reader.chain(page(1, block), kMaxLsn))
-        seen += std::to_string(version.lsn) + version.value;
+        seen += std::to_string(version.lsn) + std::string(version.value);
     }
     return seen;
   };

@@ -34,7 +34,7 @@ std::string content_of(const fs::path& path) {
   return content.str();
 }
 
-bool has_moved_run(const std::string& diff) {
+bool has_moved_run(std::string_view diff) {
   constexpr unsigned kMoved = 0x8000;
   for (std::size_t at = 0; at + 4 <= diff.size();) {
     std::uint16_t length = 0;
@@ -53,8 +53,8 @@ bool has_dictionary(const std::string& directory, const std::vector<LayerInfo>& 
         decode_layer_ends(as_bytes(content).first(kLayerHeaderBytes), as_bytes(content).last(kLayerFooterBytes),
                           info.name, content.size(), layer);
     BlockDecoder decoder;
-    const auto file = posix_env().open(directory + "/" + info.name);
-    const BlockContent root = BlockSource(*file, content.size(), info.name, ends.block_form(), decoder).read(ends.top);
+    ReadAhead file(posix_env().open(directory + "/" + info.name));
+    const BlockContent root = BlockSource(file, info.name, ends.block_form(), decoder).read(ends.top);
     return !decode_root(root.view(), ends, info.name).dictionaries.empty();
   });
 }

@@ -32,7 +32,7 @@ class StoreLookup : public ::testing::Test {
 
 std::string values(const Chain& chain) {
   std::string result;
-  for (const Version& version : chain) result += (result.empty() ? "" : " ") + version.value;
+  for (const Version& version : chain) result += (result.empty() ? "" : " ") + std::string(version.value);
   return result;
 }
 
@@ -66,7 +66,7 @@ TEST_F(StoreLookup, AChainBeginsAtTheNewestBaseAtOrBeforeTheLsn) {
     EXPECT_EQ(values(reader().chain(key, 20, 20)), "");
     EXPECT_EQ(values(reader().chain(key, 40, 30)), "d");
     EXPECT_EQ(values(reader().chain(page(1, 1), 40)), "");
-    EXPECT_EQ(reader().newest(key, 39)->value, "c");
+    EXPECT_EQ(reader().newest(key, 39)->value.view(), "c");
     EXPECT_FALSE(reader().newest(key, 39, 30).has_value());
   }
 }
@@ -90,10 +90,10 @@ TEST_F(StoreLookup, VersionsOfOneLsnKeepTheOrderOfPut) {
   const Key key = page(1, 0);
   add({image(key, 10, "a"), record(key, 10, "b"), record(page(0, 0), 10, "x"), record(key, 10, "c")});
   EXPECT_EQ(values(reader().chain(key, 10)), "a b c");
-  EXPECT_EQ(reader().newest(key, 10)->value, "c");
+  EXPECT_EQ(reader().newest(key, 10)->value.view(), "c");
   writer().flush();
   EXPECT_EQ(values(reader().chain(key, 10)), "a b c");
-  EXPECT_EQ(reader().newest(key, 10)->value, "c");
+  EXPECT_EQ(reader().newest(key, 10)->value.view(), "c");
 }
 
 TEST_F(StoreLookup, OneLsnMayReachOverManyIndexBlocks) {
@@ -159,7 +159,7 @@ TEST_F(StoreLookup, FirstInAndScanFindEachKeyOnce) {
     reader().scan(
         first, last, at,
         [&](const Key& key, const Version& version) {
-          result += std::to_string(key.block) + version.value + " ";
+          result += std::to_string(key.block) + std::string(version.value) + " ";
           return true;
         },
         floor);
@@ -174,7 +174,7 @@ TEST_F(StoreLookup, FirstInAndScanFindEachKeyOnce) {
   EXPECT_EQ(scan(page(1, 0), page(1, 9), 20, 10), "1c 2d ");
   EXPECT_EQ(scan(page(1, 0), page(1, 9), 20, 20), "");
   EXPECT_EQ(reader().first_in(page(1, 2), page(1, 9), 19)->first, page(1, 3));
-  EXPECT_EQ(reader().first_in(page(1, 2), page(1, 9), 20)->second.value, "d");
+  EXPECT_EQ(reader().first_in(page(1, 2), page(1, 9), 20)->second.value.view(), "d");
   EXPECT_FALSE(reader().first_in(page(1, 4), page(1, 9), 20).has_value());
   EXPECT_FALSE(reader().first_in(page(0, 0), page(9, 9), 9).has_value());
 }
@@ -251,7 +251,7 @@ TEST_F(StoreLookup, AFullMemtableIsFlushedAndAHugeRecordBecomesALayer) {
     EXPECT_TRUE(equal(reader().chain(page(1, block), kMaxLsn), model.chain(page(1, block), kMaxLsn, 0)));
   }
   add({record(key, 6000, "after")});
-  EXPECT_EQ(reader().newest(key, kMaxLsn)->value, "after");
+  EXPECT_EQ(reader().newest(key, kMaxLsn)->value.view(), "after");
 }
 
 TEST_F(StoreLookup, ARecordPutInPartsIsNotCutByAFlush) {

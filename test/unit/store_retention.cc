@@ -445,7 +445,7 @@ TEST(DestroyStore, LeavesNoFileAndMakesRoomForAnother) {
     writer.publish(200);
     writer.flush();
     Reader reader(env, "store", &region.shared());
-    EXPECT_EQ(reader.chain(page(1, 1), 200).front().value, "of round " + std::to_string(round));
+    EXPECT_EQ(reader.chain(page(1, 1), 200).front().value.view(), "of round " + std::to_string(round));
     Writer::destroy_store(env, "store");
     EXPECT_FALSE(Writer::store_exists(env, "store"));
     EXPECT_TRUE(env.list("store").empty());

@@ -211,7 +211,7 @@ TEST_F(ValuesInWal, AreFoundInTheLayerWhenWalHasGoneMeanwhile) {
   env_.on_read = flush_now;
   const auto first = reader.first_in(page(4, 0), page(4, 9), end_);
   ASSERT_TRUE(first);
-  EXPECT_EQ(first->second.value, "newest");
+  EXPECT_EQ(first->second.value.view(), "newest");
   EXPECT_FALSE(env_.on_read);
 }
 
