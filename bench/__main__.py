@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 
-from . import ingest, lookups, present, rebuild, report, scan, size, versus
+from . import compare, ingest, lookups, present, rebuild, report, scan, size, versus
 from .cluster import Cluster
 from .settings import OUT, QUICK, WORK
 from .shell import run, say
@@ -27,9 +27,12 @@ def stop_servers():
 
 
 def main(names):
+    if names and names[0] == "compare" and len(names) == 2:
+        compare.measure(names[1])
+        return 0
     unknown = [name for name in names if name not in ROWS]
     if unknown:
-        sys.exit(f"usage: scripts/bench.sh [{'|'.join(ROWS)}]...")
+        sys.exit(f"usage: scripts/bench.sh [{'|'.join(ROWS)}]...\n       scripts/bench.sh compare INSTALL")
     load, begin = os.getloadavg()[0], time.monotonic()
     figures, errors, raw, seconds = [], {}, {}, {}
     for name, measure in ROWS.items():

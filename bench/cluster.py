@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg2
 
 from .settings import LOGS, SHARED_BUFFERS_MB, STRATA, WORK
-from .shell import run, wait_until
+from .shell import on_processor, run, wait_until
 
 SOCKETS = WORK
 
@@ -57,13 +57,14 @@ class Cluster:
     def remove(self):
         run("rm", "-rf", self.data, self.archive)
 
-    def start(self, install=STRATA, wait=True, **settings):
-        """Settings: names with '__' for '.'; archiving unless archive_mode='off'."""
+    def start(self, install=STRATA, wait=True, processor=None, **settings):
+        """Settings: names with '__' for '.'; archiving unless archive_mode='off'. All of the server stays on `processor`
+        where one is named."""
         settings.setdefault("archive_mode", "on")
         settings.setdefault("archive_command", f"cp %p {self.archive}/%f")
         options = shlex.join(f"-c{key.replace('__', '.')}={value}" for key, value in settings.items())
-        run(install / "bin/pg_ctl", "-D", self.data, "-l", self.log, "-s", "-w" if wait else "-W", "-t", "600",
-            "-o", f"-p {self.port} {options}", "start", cwd=WORK)
+        run(*on_processor(processor), install / "bin/pg_ctl", "-D", self.data, "-l", self.log, "-s",
+            "-w" if wait else "-W", "-t", "600", "-o", f"-p {self.port} {options}", "start", cwd=WORK)
 
     def stop(self, mode="fast"):
         run(STRATA / "bin/pg_ctl", "-D", self.data, "-s", "-w", "-t", "600", "-m", mode, "stop", cwd=WORK)

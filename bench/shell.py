@@ -22,6 +22,11 @@ def as_server_user(arguments):
     return ["runuser", "-u", SERVER_USER, "--", "env", *names, *arguments]
 
 
+def on_processor(processor):
+    """What to put before a command so that it, and all that it starts, stays on that processor; None: on any."""
+    return [] if processor is None else ["taskset", "--cpu-list", processor]
+
+
 def run(*arguments, cwd="/"):
     """Runs a command as the server user and returns what it printed; RuntimeError with its errors when it fails."""
     done = subprocess.run(as_server_user(arguments), cwd=cwd, capture_output=True, text=True, check=False)

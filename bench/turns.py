@@ -8,7 +8,7 @@ import time
 
 from .cluster import pgbench_command
 from .settings import SIZES, WORK
-from .shell import as_server_user
+from .shell import as_server_user, on_processor
 
 DONE = re.compile(r"^number of transactions actually processed: (\d+)", re.MULTILINE)
 
@@ -17,11 +17,12 @@ class _Load:
     """pgbench in a session of its own, which is stopped and continued by signals. So is the server with all its
     processes, where it works on its own account."""
 
-    def __init__(self, script, seconds, cluster, whole_server, log_prefix):
+    def __init__(self, script, seconds, cluster, whole_server, log_prefix, processor):
         self.seconds = 0.0  # that it has run
         self._server = cluster if whole_server else None
         self._process = subprocess.Popen(
-            as_server_user(pgbench_command(script, seconds, SIZES.clients, port=cluster.port, log_prefix=log_prefix)),
+            as_server_user([*on_processor(processor),
+                            *pgbench_command(script, seconds, SIZES.clients, port=cluster.port, log_prefix=log_prefix)]),
             cwd=WORK, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
         self._stop()
 
@@ -67,14 +68,15 @@ class _Load:
         return int(DONE.search(out).group(1)) / self.seconds
 
 
-def tps_in_turns(script, seconds, clusters, slice_seconds, whole_servers=False, log_prefixes=None):
+def tps_in_turns(script, seconds, clusters, slice_seconds, whole_servers=False, log_prefixes=None, processor=None):
     """Transactions a second by name of cluster; `seconds` is how long each of two loads runs. With `log_prefixes`, by
-    name too, pgbench logs latencies there: that of whoever was stopped on his way has the other's turn in it."""
+    name too, pgbench logs latencies there: that of whoever was stopped on his way has the other's turn in it. pgbench
+    stays on `processor` where one is named."""
     loads = {}
     try:
         for one in clusters:
             loads[one.name] = _Load(script, seconds * len(clusters), one, whole_servers,
-                                    log_prefixes[one.name] if log_prefixes else None)
+                                    log_prefixes[one.name] if log_prefixes else None, processor)
         order = list(loads.values())
         while any(load.running() for load in order):
             for load in order:

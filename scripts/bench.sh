@@ -2,6 +2,7 @@
 # Measures strata against what a user would use instead; bench/README.md describes every row.
 #
 # usage: scripts/bench.sh [present|size|lookup|scan|rebuild|ingest|mariadb]...
+#        scripts/bench.sh compare INSTALL
 #
 # Environment: BENCH_QUICK=1 for a run of about 3 minutes that proves nothing but that the benchmarks work;
 # BENCH_ROUNDS, BENCH_SCALE and the like set single sizes (bench/settings.py).
