@@ -24,7 +24,7 @@ namespace {
 
 // Shorter portions cost more than they take: both sides find their caches cold. Longer ones are felt by the slowest
 // hundredth.
-constexpr std::int64_t kPortionUs = 700;
+constexpr std::int64_t kPortionUs = 600;
 
 constexpr double kMaxWalBehind = 32 << 20;       // bytes
 constexpr std::int64_t kShortWaitUs = 50;        // who waits no longer than this competes with nobody

@@ -5,12 +5,12 @@
 
 namespace strata::workers {
 
-// Work in portions of 0.7 milliseconds with naps between, for as long as others want the processors, too. A kernel lets
+// Work in portions of 0.6 milliseconds with naps between, for as long as others want the processors, too. A kernel lets
 // whoever runs go on for a whole tick, whatever his priority: a session then waits for a portion, not for a tick.
 class Portions {
  public:
   // With which a worker gets a sixteenth of a processor: twice what ingest needs beside pgbench on two cores.
-  static constexpr double kNapMs = 10;
+  static constexpr double kNapMs = 9;
 
   // `lateness`: 0 is in time, 1 and more ends all naps; in between they are shorter than `longest_nap_ms`.
   explicit Portions(double (*lateness)(), double longest_nap_ms = kNapMs)
