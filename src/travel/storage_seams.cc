@@ -61,6 +61,8 @@ bool md_exists(SMgrRelation relation, ForkNumber fork) {
 
 BlockNumber md_nblocks(SMgrRelation relation, ForkNumber fork) {
   require_virtual(relation);
+  // A virtual locator stands for one moment: its sizes never change.
+  if (relation->smgr_cached_nblocks[fork] != InvalidBlockNumber) return relation->smgr_cached_nblocks[fork];
   XLogRecPtr at = InvalidXLogRecPtr;
   const RelFileLocator locator = real_locator(relation, &at);
   const BlockNumber blocks = nblocks_at(locator, fork, at);
