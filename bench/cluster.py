@@ -137,9 +137,9 @@ def pgbench_command(script, seconds, clients, port=PORT, log_prefix=None, instal
             "-c", clients, "-j", min(2, clients), "-T", seconds, *log, "postgres"]
 
 
-def pgbench(*arguments, **options):
+def pgbench(*arguments, processor=None, **options):
     """Runs pgbench and returns transactions a second."""
-    out = run(*pgbench_command(*arguments, **options), cwd=WORK)
+    out = run(*on_processor(processor), *pgbench_command(*arguments, **options), cwd=WORK)
     return float(re.search(r"^tps = ([0-9.]+)", out, re.MULTILINE).group(1))
 
 

@@ -64,14 +64,13 @@ def tpcb_round(number_, off, on):
 
 def _stock(off):
     """PostgreSQL as it is on the cluster of strata off, for information."""
-    off.start(install=POSTGRESQL, **LOAD_SETTINGS)
-    try:
-        _prewarm(off)
-        reads = pgbench(READ_ONLY, SIZES.stock_seconds, SIZES.clients, port=off.port, install=POSTGRESQL)
-        tpcb = pgbench(TPCB, SIZES.stock_seconds, SIZES.clients, port=off.port, install=POSTGRESQL)
-    finally:
-        off.stop()
-    return {"read_tps": reads, "tpcb_tps": tpcb}
+    def tps(script, processor):
+        with off.running(install=POSTGRESQL, processor=processor, **LOAD_SETTINGS):
+            _prewarm(off)
+            return pgbench(script, SIZES.stock_seconds, SIZES.clients, port=off.port, install=POSTGRESQL,
+                           processor=processor)
+
+    return {"read_tps": tps(READ_ONLY, READ_PROCESSOR), "tpcb_tps": tps(TPCB, None)}
 
 
 def measure():

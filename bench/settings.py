@@ -22,7 +22,7 @@ class Sizes:
     clients: int = 4
     rounds: int = 3  # alternating, strata on and off
     round_seconds: int = 120  # of TPC-B, in each round, each side
-    read_seconds: int = 20  # of pgbench -S, each side
+    read_seconds: int = 24  # of pgbench -S, each side
     stock_seconds: int = 10  # of each kind, on PostgreSQL as it is
     history_seconds: int = 400  # of TPC-B with strata on, all in all; the rounds are part of it
     lookups: int = 60  # in cold sessions
