@@ -28,6 +28,7 @@ class ReadAhead {
   std::uint64_t begin_ = 0;  // of what room_ holds
   std::uint64_t end_ = 0;
   std::uint64_t expected_ = 0;  // where the last piece ended
+  int following_ = 0;           // pieces that followed the one before them, without one that did not between
 };
 
 }  // namespace strata

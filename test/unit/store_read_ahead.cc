@@ -66,6 +66,14 @@ TEST_F(ReadAheadTest, APieceElsewhereIsReadAlone) {
   EXPECT_EQ(counts_.bytes, 1500U);
 }
 
+TEST_F(ReadAheadTest, TwoNeighboursAreNoScan) {
+  for (const std::uint64_t at : {100'000, 20'000, 60'000}) {
+    ASSERT_TRUE(is_right(at, 500));
+    ASSERT_TRUE(is_right(at + 500, 700));
+  }
+  EXPECT_EQ(counts_.bytes, 3600U);
+}
+
 TEST_F(ReadAheadTest, NothingIsReadBeyondTheEnd) {
   ASSERT_TRUE(is_right(kFileBytes - 2000, 1000));
   ASSERT_TRUE(is_right(kFileBytes - 1000, 1000));
