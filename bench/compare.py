@@ -1,5 +1,6 @@
 """scripts/bench.sh compare INSTALL: TPC-B with strata on, this build against another, in turns. What a change costs or
-gives the present is seen here within minutes, and to a hundredth; no row of the table."""
+gives the present is seen here within minutes (rounds differ by 5 %, so the median of ten by some 2 %); no row of the
+table."""
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ class _Build(HistoryCluster):
         super().__init__(name, port)
         self._install = install
         self._ticks = {}
+        self.processor_us = {}  # of each worker, from start to stop
 
     def start(self, **settings):
         super().start(install=self._install, **settings)

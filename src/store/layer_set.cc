@@ -96,10 +96,7 @@ Chain LayerSet::chain(const Key& key, Lsn at, Lsn floor) {
   Search(*this, at, floor, Walk::kToBase).find(key, found);
   Chain chain;
   for (auto one = found.rbegin(); one != found.rend(); ++one) {
-    chain.push_back({.lsn = one->entry.lsn,
-                     .type = one->entry.type,
-                     .base = one->entry.base,
-                     .value = one->entry.is_inline ? std::move(one->inline_value) : one->file->value(one->entry)});
+    chain.push_back(one->read());
   }
   return chain;
 }

@@ -18,6 +18,12 @@ struct LayerVersion {
   const LayerFile* file = nullptr;
   IndexEntry entry;    // inline_value is not set
   Value inline_value;  // when entry.is_inline
+
+  // Throws StoreError. One that is not inline is read.
+  [[nodiscard]] Value value() const { return entry.is_inline ? inline_value : file->value(entry); }
+  [[nodiscard]] Version read() const {
+    return {.lsn = entry.lsn, .type = entry.type, .base = entry.base, .value = value()};
+  }
 };
 
 // How far a walk goes that begins at the newest version.

@@ -115,7 +115,7 @@ bool LayerWriter::choose_dictionary() {
       // Some block of its own: where it is going to be is not known yet.
       last_block = {.offset = last_block.offset + last_block.size, .size = kSomeBlockBytes};
       entry.block = last_block;
-      samples.add({reinterpret_cast<const char*>(value.data()), value.size()});
+      samples.add(as_text(value));
     }
     index.add(entry);
     if (index.bytes() >= options_.index_block_bytes) samples.add(index.finish());

@@ -22,8 +22,9 @@ Bytes ReadAhead::read(std::uint64_t offset, std::size_t size) {
   expected_ = offset + size;
   if (offset < begin_ || end_ < offset + size) {
     std::size_t bytes = size;
-    if (following_ >= kFollowing)
+    if (following_ >= kFollowing) {
       bytes = std::max(size, static_cast<std::size_t>(std::min<std::uint64_t>(kWindowBytes, file_bytes_ - offset)));
+    }
     if (bytes > room_bytes_) {
       room_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
       room_bytes_ = bytes;

@@ -207,13 +207,7 @@ void Reader::history(const Key& key, Lsn at, Lsn floor, const std::function<bool
     if (!visit(one.version)) return;
   }
   for (const LayerVersion& one : older) {
-    const IndexEntry& entry = one.entry;
-    if (!visit({.lsn = entry.lsn,
-                .type = entry.type,
-                .base = entry.base,
-                .value = entry.is_inline ? one.inline_value : one.file->value(entry)})) {
-      return;
-    }
+    if (!visit(one.read())) return;
   }
 }
 

@@ -154,12 +154,7 @@ std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const
       found.push_back({.key = key, .version = std::move(newer->second.version)});
       ++newer;
     } else if (newest->entry.lsn > floor) {
-      const IndexEntry& entry = newest->entry;
-      found.push_back({.key = key,
-                       .version = {.lsn = entry.lsn,
-                                   .type = entry.type,
-                                   .base = entry.base,
-                                   .value = entry.is_inline ? newest->inline_value : newest->file->value(entry)}});
+      found.push_back({.key = key, .version = newest->read()});
     }
   }
   if (bound < last) *next = successor(bound);
@@ -188,12 +183,7 @@ std::optional<std::pair<Key, Version>> Reader::first_mark_in(const Key& first, c
       cursor.seek(first);
       if (!cursor.valid() || last < decode_key(cursor.entry().key)) continue;
       const LayerVersion version = cursor.version();
-      return std::make_pair(
-          decode_key(version.entry.key),
-          Version{.lsn = version.entry.lsn,
-                  .type = version.entry.type,
-                  .base = version.entry.base,
-                  .value = version.entry.is_inline ? version.inline_value : version.file->value(version.entry)});
+      return std::make_pair(decode_key(version.entry.key), version.read());
     }
     return std::nullopt;
   });

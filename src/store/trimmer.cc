@@ -57,14 +57,6 @@ class Touched {
 
 }  // namespace
 
-Value Trimmer::Found::value() const {
-  return version.entry.is_inline ? version.inline_value : file->value(version.entry);
-}
-
-Version Trimmer::Found::read() const {
-  return {.lsn = version.entry.lsn, .type = version.entry.type, .base = version.entry.base, .value = value()};
-}
-
 Trimmer::Trimmer(Env& env, std::string directory, SharedStore& shared, Reader& reader, PageRebuilder& rebuilder,
                  BlockCache& cache, const CompactorOptions& options)
     : env_(env),
@@ -112,7 +104,7 @@ void Trimmer::add_image(const Key& key, Lsn lsn, EntryType type, std::string_vie
 }
 
 void Trimmer::add_image(const Key& key, const Found& found) {
-  add_image(key, found.version.entry.lsn, found.version.entry.type, found.value());
+  add_image(key, found.version.entry.lsn, found.version.entry.type, found.version.value());
 }
 
 // What is above the cut goes on as it is, the rest waits in versions_.
@@ -130,7 +122,7 @@ void Trimmer::copy_key(MergeCursor& input, const EncodedKey& encoded, RunWriter&
                 entry.sequence);
     } else if (!has_base) {
       has_base = entry.base;
-      Found found{.file = input.file(), .version = {.file = nullptr, .entry = entry, .inline_value = {}}};
+      Found found{.file = input.file(), .version = {.file = input.file().get(), .entry = entry, .inline_value = {}}};
       if (entry.is_inline) found.version.inline_value = input.value();
       found.version.entry.inline_value = {};
       versions_.push_back(std::move(found));
@@ -163,7 +155,7 @@ void Trimmer::trim_page(const Key& key) {
   } else {
     state = states_->rebuild(key, kInvalidLsn, [&](PageRebuilder& rebuilder) {
       if (base) rebuilder.apply({.lsn = base->lsn, .type = EntryType::kImage, .base = true, .value = base->bytes});
-      for (auto one = versions_.rbegin(); one != versions_.rend(); ++one) rebuilder.apply(one->read());
+      for (auto one = versions_.rbegin(); one != versions_.rend(); ++one) rebuilder.apply(one->version.read());
     });
   }
   const Lsn lsn = versions_.empty() ? base->lsn : versions_.front().version.entry.lsn;

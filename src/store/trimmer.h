@@ -37,8 +37,6 @@ class Trimmer {
   struct Found {
     std::shared_ptr<const LayerFile> file;
     LayerVersion version;
-    [[nodiscard]] Value value() const;
-    [[nodiscard]] Version read() const;
   };
 
   [[nodiscard]] std::vector<bool> find_touched(const TrimPlan& plan);

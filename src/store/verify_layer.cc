@@ -258,9 +258,8 @@ class LayerCheck {
 
   void check_content(const IndexEntry& entry, Bytes value) {
     const std::uint64_t at = entry.is_inline ? ends_.values_end : entry.block.offset;
-    if (entry.type == EntryType::kPageDiff) {
-      const std::string_view diff(reinterpret_cast<const char*>(value.data()), value.size());
-      if (!apply_page_diff(diff, page_)) fail(at, "a page diff is damaged");
+    if (entry.type == EntryType::kPageDiff && !apply_page_diff(as_text(value), page_)) {
+      fail(at, "a page diff is damaged");
     }
   }
 

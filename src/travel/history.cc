@@ -73,12 +73,16 @@ XLogRecPtr floor_of(const std::vector<Reset>& resets, BlockNumber block, XLogRec
 
 bool has_base(const Chain& chain) { return !chain.empty() && chain.front().base; }
 
+std::string block_name(const Key& key) {
+  return "block " + std::to_string(key.block) + " of relation " + std::to_string(key.tablespace) + "/" +
+         std::to_string(key.database) + "/" + std::to_string(key.relation);
+}
+
 void check_chain(const Key& key, const Chain& chain) {
   if (chain.empty() || has_base(chain)) return;
   if (chain.front().type != EntryType::kRecord && chain.front().type != EntryType::kPageDiff) return;
-  throw StoreError(ErrorKind::kCorrupt, "the history of block " + std::to_string(key.block) + " of relation " +
-                                            std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
-                                            std::to_string(key.relation) + " has changes but no page to apply them to");
+  throw StoreError(ErrorKind::kCorrupt,
+                   "the history of " + block_name(key) + " has changes but no page to apply them to");
 }
 
 // As far as a page that was read from disk is looked at, but for its checksum.
@@ -89,9 +93,7 @@ void require_page_header(const Key& key, const char* page) {
       header.pd_lower <= header.pd_upper && header.pd_upper <= header.pd_special && header.pd_special <= BLCKSZ;
   const bool known = (header.pd_flags & ~PD_VALID_FLAG_BITS) == 0 && header.pd_special % MAXIMUM_ALIGNOF == 0;
   if (header.pd_upper != 0 ? in_order && known : pg_memory_is_all_zeros(page, BLCKSZ)) return;
-  throw StoreError(ErrorKind::kCorrupt, "the rebuilt block " + std::to_string(key.block) + " of relation " +
-                                            std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
-                                            std::to_string(key.relation) + " has an invalid page header");
+  throw StoreError(ErrorKind::kCorrupt, "the rebuilt " + block_name(key) + " has an invalid page header");
 }
 
 // The page that a chain of another key ends with, as the base of a chain.
