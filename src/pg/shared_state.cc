@@ -33,7 +33,6 @@ namespace {
 
 shmem_request_hook_type previous_request_hook = nullptr;
 shmem_startup_hook_type previous_startup_hook = nullptr;
-bool waiting_for_progress = false;
 
 // Decoded blocks that a travelling session keeps: hundreds of sessions may travel.
 constexpr std::size_t kReaderCacheBytes = std::size_t{16} << 20;
@@ -64,7 +63,7 @@ void startup_shared_memory() {
     shared_state->ingest_proc = INVALID_PROC_NUMBER;
     shared_state->flush_proc = INVALID_PROC_NUMBER;
     ConditionVariableInit(&shared_state->progress);
-    pg_atomic_init_u32(&shared_state->waiters, 0);
+    pg_atomic_init_u64(&shared_state->awaited_lsn, kMaxLsn);
     pg_atomic_init_u64(&shared_state->trimmed_lsn, kInvalidLsn);
     pg_atomic_init_u64(&shared_state->flush_wanted, kInvalidLsn);
   }
@@ -94,11 +93,6 @@ void startup_shared_memory() {
 // While file descriptors and shared memory still work: a reader holds a slot there.
 void close_reader(int, Datum) { reader.reset(); }
 
-void forget_waiter(int, Datum) {
-  if (waiting_for_progress) pg_atomic_fetch_sub_u32(&shared_state->waiters, 1);
-  waiting_for_progress = false;
-}
-
 [[noreturn]] void raise_stopped() {
   char error[kErrorBytes];
   char hint[kErrorBytes];
@@ -116,6 +110,13 @@ void wake(const ProcNumber& worker) {
   const ProcNumber number = worker;
   SpinLockRelease(&shared_state->mutex);
   if (number != INVALID_PROC_NUMBER) SetLatch(&GetPGProcByNumber(number)->procLatch);
+}
+
+// Lowers awaited_lsn to `lsn`; a memory barrier.
+void await(XLogRecPtr lsn) {
+  uint64 least = pg_atomic_read_u64(&shared_state->awaited_lsn);
+  while (!pg_atomic_compare_exchange_u64(&shared_state->awaited_lsn, &least, std::min<uint64>(least, lsn))) {
+  }
 }
 
 // A session that waits while history is held up, maybe for hours, is told why.
@@ -194,31 +195,27 @@ void wait_for_visible(XLogRecPtr lsn) {
   if (shared_store->visible_lsn() >= lsn) return;
   XLogFlush(lsn);
 
-  static bool registered = false;
-  if (!registered) {
-    before_shmem_exit(forget_waiter, 0);
-    registered = true;
+  ConditionVariablePrepareToSleep(&shared_state->progress);
+  bool warned = false;
+  // Who is told of by awaited_lsn is on the list of `progress` already, and looks at visible_lsn after that:
+  // wake_waiters() raises, looks, and wakes in the opposite order.
+  for (await(lsn); shared_store->visible_lsn() < lsn; await(lsn)) {
+    SpinLockAcquire(&shared_state->mutex);
+    const HistoryState state = shared_state->state;
+    SpinLockRelease(&shared_state->mutex);
+    if (state == HistoryState::kStopped) raise_stopped();
+    wake_ingest();
+    warn_if_held_up(warned);
+    ConditionVariableTimedSleep(&shared_state->progress, 100, wait_event(Wait::kIngestProgress));
   }
-  PG_TRY();
-  {
-    pg_atomic_fetch_add_u32(&shared_state->waiters, 1);
-    waiting_for_progress = true;
-    ConditionVariablePrepareToSleep(&shared_state->progress);
-    bool warned = false;
-    while (shared_store->visible_lsn() < lsn) {
-      SpinLockAcquire(&shared_state->mutex);
-      const HistoryState state = shared_state->state;
-      SpinLockRelease(&shared_state->mutex);
-      if (state == HistoryState::kStopped) raise_stopped();
-      wake_ingest();
-      warn_if_held_up(warned);
-      ConditionVariableTimedSleep(&shared_state->progress, 100, wait_event(Wait::kIngestProgress));
-    }
-    ConditionVariableCancelSleep();
-  }
-  PG_FINALLY();
-  { forget_waiter(0, 0); }
-  PG_END_TRY();
+  ConditionVariableCancelSleep();
+}
+
+void wake_waiters() {
+  pg_memory_barrier();
+  if (pg_atomic_read_u64(&shared_state->awaited_lsn) > shared_store->visible_lsn()) return;
+  pg_atomic_exchange_u64(&shared_state->awaited_lsn, kMaxLsn);
+  ConditionVariableBroadcast(&shared_state->progress);
 }
 
 }  // namespace strata::pg

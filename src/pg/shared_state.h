@@ -36,8 +36,10 @@ struct SharedState {
   Horizon horizon;             // nobody goes to an earlier moment; lsn == kInvalidLsn: no baseline yet
   ProcNumber ingest_proc;      // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
   ProcNumber flush_proc;       // whose latch to set when an arena waits to be flushed; INVALID_PROC_NUMBER when none
-  ConditionVariable progress;  // broadcast when visible_lsn or state changed and somebody waits
-  pg_atomic_uint32 waiters;    // sessions sleeping on `progress`
+  ConditionVariable progress;  // broadcast when visible_lsn has reached awaited_lsn, and when state has changed
+  // The least LSN that a session sleeps on `progress` for; kMaxLsn: nobody does. One that has given up may stand here
+  // until it is reached.
+  pg_atomic_uint64 awaited_lsn;
   // What lies before this LSN may be gone: not above horizon.lsn, raised before anything is deleted. A page as of an
   // earlier LSN must not be believed when it was read.
   pg_atomic_uint64 trimmed_lsn;
@@ -78,5 +80,7 @@ void wake_flusher();
 // Waits until ingest has made `lsn` visible; cancellable. Raises an ERROR with the reason when history has stopped.
 // Flushes WAL up to lsn first. REQUIRES: lsn is not beyond the WAL that has been inserted.
 void wait_for_visible(XLogRecPtr lsn);
+// After visible_lsn has risen: wakes the sessions that wait, where one of them has what it waits for.
+void wake_waiters();
 
 }  // namespace strata::pg

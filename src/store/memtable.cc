@@ -48,7 +48,7 @@ Memtable& Memtable::format(void* arena, std::size_t bytes) {
   auto* table = new (arena) Memtable;
   // A link of 32 bits reaches this far.
   constexpr std::size_t kReach = kUnit * (std::size_t{1} << 32) - kUnit;
-  table->bytes_ = std::min(bytes, kReach);
+  table->bytes_ = std::min(bytes / kUnit * kUnit, kReach);
   table->seed_ = kSeed;
   table->bucket_mask_ = std::bit_floor(bytes / kArenaBytesPerBucket) - 1;
   table->reset();
@@ -60,18 +60,24 @@ std::size_t Memtable::header_bytes() const {
 }
 
 void Memtable::reset() {
-  used_ = header_bytes();
+  versions_end_ = header_bytes();
+  keys_begin_ = bytes_;
   for (auto& link : head_) link.store(0, std::memory_order_relaxed);
   std::fill_n(buckets(), bucket_mask_ + 1, Link{0});
 }
 
-std::size_t Memtable::free_bytes() const { return bytes_ - used_; }
-std::size_t Memtable::used_bytes() const { return used_ - header_bytes(); }
+std::size_t Memtable::free_bytes() const { return keys_begin_ - versions_end_; }
+std::size_t Memtable::used_bytes() const { return versions_end_ - header_bytes() + bytes_ - keys_begin_; }
 
-std::byte* Memtable::take(std::size_t bytes) {
-  std::byte* begin = reinterpret_cast<std::byte*>(this) + used_;
-  used_ += bytes;
+std::byte* Memtable::take_for_version(std::size_t bytes) {
+  std::byte* begin = reinterpret_cast<std::byte*>(this) + versions_end_;
+  versions_end_ += bytes;
   return begin;
+}
+
+std::byte* Memtable::take_for_keys(std::size_t bytes) {
+  keys_begin_ -= bytes;
+  return reinterpret_cast<std::byte*>(this) + keys_begin_;
 }
 
 Memtable::Link Memtable::link_to(const void* node) const {
@@ -116,35 +122,42 @@ void Memtable::add(const Entry& entry, std::uint32_t sequence, std::uint32_t hei
   auto* node = group == nullptr
                    ? nullptr
                    : const_cast<KeyNode*>(at<KeyNode>(group->keys()[slot].load(std::memory_order_relaxed)));
+  const bool is_known = node != nullptr;
+  if (!is_known) node = new (take_for_keys(key_bytes())) KeyNode{};
+  node->records = entry.base ? 0 : node->records + 1;
+  node->longest = std::max(node->longest, node->records);
   // A release makes all of the version visible to whoever follows the link.
-  if (node != nullptr) {
-    const Link version = add_version(entry, sequence, node->newest.load(std::memory_order_relaxed));
-    node->records = entry.base ? 0 : node->records + 1;
-    node->longest = std::max(node->longest, node->records);
-    node->newest.store(version, std::memory_order_release);
-    return;
-  }
-  const Link key = add_key(entry.key, add_version(entry, sequence, 0), entry.base);
+  node->newest.store(add_version(entry, sequence, *node), std::memory_order_release);
+  if (is_known) return;
   if (group != nullptr) {
-    group->keys()[slot].store(key, std::memory_order_release);
+    group->keys()[slot].store(link_to(node), std::memory_order_release);
   } else {
-    add_group(first, bucket, slot, key, height == 0 ? random_height() : height);
+    add_group(first, bucket, slot, link_to(node), height == 0 ? random_height() : height);
   }
 }
 
-Memtable::Link Memtable::add_version(const Entry& entry, std::uint32_t sequence, Link older) {
-  auto* node = new (take(version_bytes(entry.value.size()))) VersionNode;
-  node->older = older;
-  // Two jumps of one length, one behind the other, become one that is as long as both: any version is reached in a
-  // logarithmic number of steps.
-  node->jump = older;
+bool Memtable::is_milestone(Link version) {
+  std::uint32_t hash = version * 0x9E3779B1U;
+  hash = (hash ^ hash >> 15) * 0x85EBCA77U;
+  return hash >> 28 == 0;
+}
+
+Memtable::Link Memtable::add_version(const Entry& entry, std::uint32_t sequence, KeyNode& key) {
+  auto* node = new (take_for_version(version_bytes(entry.value.size()))) VersionNode;
+  const Link link = link_to(node);
+  node->older = key.newest.load(std::memory_order_relaxed);
+  node->jump = key.milestone;
   node->span = 1;
-  if (const auto* first = at<VersionNode>(older)) {
-    const auto* second = at<VersionNode>(first->jump);
+  if (is_milestone(link)) {
+    // Two jumps of one length, one behind the other, become one that is as long as both: any milestone is reached in a
+    // logarithmic number of steps.
+    const auto* first = at<VersionNode>(key.milestone);
+    const auto* second = first == nullptr ? nullptr : at<VersionNode>(first->jump);
     if (second != nullptr && second->span == first->span) {
       node->jump = second->jump;
       node->span = 1 + first->span + second->span;
     }
+    key.milestone = link;
   }
   node->sequence = sequence;
   node->lsn = entry.lsn;
@@ -155,15 +168,7 @@ Memtable::Link Memtable::add_version(const Entry& entry, std::uint32_t sequence,
   if (!entry.value.empty()) {
     std::memcpy(const_cast<std::byte*>(node->value()), entry.value.data(), entry.value.size());
   }
-  return link_to(node);
-}
-
-Memtable::Link Memtable::add_key(const Key& key, Link version, bool base) {
-  auto* node = new (take(key_bytes())) KeyNode;
-  node->key = key;
-  node->newest.store(version, std::memory_order_relaxed);
-  node->records = node->longest = base ? 0 : 1;
-  return link_to(node);
+  return link;
 }
 
 void Memtable::add_group(const Key& first, Link& bucket, std::uint32_t slot, Link key, std::uint32_t height) {
@@ -179,7 +184,7 @@ void Memtable::add_group(const Key& first, Link& bucket, std::uint32_t slot, Lin
   }
 
   const std::uint32_t width = width_of(first.kind);
-  auto* group = new (take(group_bytes(height, width))) Group;
+  auto* group = new (take_for_keys(group_bytes(height, width))) Group;
   group->first = first;
   group->next_in_bucket = bucket;
   group->height = height;
@@ -219,7 +224,7 @@ void Memtable::Cursor::seek(const Key& key, Lsn at) {
   const Key first = first_of_group(key);
   const Group* group = table_->first_not_before(first);
   enter(group, group != nullptr && group->first == first ? key.block - first.block : 0);
-  if (!valid() || key_->key != key) return;
+  if (!valid() || this->key() != key) return;
   while (version_ != nullptr && version_->lsn > at) {
     const auto* further = table_->at<VersionNode>(version_->jump);
     version_ = further != nullptr && further->lsn > at ? further : table_->at<VersionNode>(version_->older);
@@ -238,13 +243,17 @@ void Memtable::Cursor::next() {
   __builtin_prefetch(table_->at<VersionNode>(version_->older));
 }
 
-const Key& Memtable::Cursor::key() const { return key_->key; }
+Key Memtable::Cursor::key() const {
+  Key key = group_->first;
+  key.block += slot_;
+  return key;
+}
 Lsn Memtable::Cursor::lsn() const { return version_->lsn; }
 std::uint32_t Memtable::Cursor::sequence() const { return version_->sequence; }
 std::uint32_t Memtable::Cursor::longest_chain() const { return key_->longest; }
 
 Entry Memtable::Cursor::entry() const {
-  return Entry{.key = key_->key,
+  return Entry{.key = key(),
                .lsn = version_->lsn,
                .type = version_->type,
                .base = version_->base,

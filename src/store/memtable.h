@@ -21,9 +21,10 @@ namespace strata {
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free);
 
 // One arena: a skip list of groups of neighbouring keys, and for each key its versions, newest first, with their values
-// or with what refers to them in WAL. Versions come in the order of WAL, so a new one of a known group is found a place
-// by a hash table, without a search.
-// One thread of one process adds; any number read at the same time. Nothing is taken out but by reset().
+// or with what refers to them in WAL. Groups and keys, which every version that is added has to look at, fill the arena
+// from its end, versions from its begin: what is looked at stays close together. Versions come in the order of WAL, so
+// a new one of a known group is found a place by a hash table, without a search. One thread of one process adds; any
+// number read at the same time. Nothing is taken out but by reset().
 class Memtable {
  private:
   struct Group;
@@ -65,7 +66,7 @@ class Memtable {
     void next_key();
 
     [[nodiscard]] bool valid() const { return version_ != nullptr; }
-    [[nodiscard]] const Key& key() const;
+    [[nodiscard]] Key key() const;
     [[nodiscard]] Lsn lsn() const;
     [[nodiscard]] std::uint32_t sequence() const;
     // Its value lies in the arena, or in WAL.
@@ -97,8 +98,8 @@ class Memtable {
   // Does not change once it is linked.
   struct VersionNode {
     Link older;          // the version before it
-    Link jump;           // one that is `span` versions older; 0: there is none so old
-    std::uint32_t span;  //
+    Link jump;           // a milestone: the last one before it, of a milestone one that is `span` milestones before it
+    std::uint32_t span;  // of a milestone
     std::uint32_t sequence;
     Lsn lsn;
     std::uint32_t value_bytes;
@@ -110,9 +111,10 @@ class Memtable {
     [[nodiscard]] const std::byte* value() const { return reinterpret_cast<const std::byte*>(this + 1); }
   };
 
+  // Of the key at its slot of a group.
   struct KeyNode {
-    Key key;
     std::atomic<Link> newest;  // version
+    Link milestone;            // the newest; the writer's
     std::uint32_t records;     // versions since the last base; the writer's
     std::uint32_t longest;     // the most that `records` ever was
   };
@@ -154,18 +156,21 @@ class Memtable {
   // `first` is a group's.
   [[nodiscard]] const Group* first_not_before(const Key& first) const;
   std::uint32_t random_height();
-  // Room for a node.
-  std::byte* take(std::size_t bytes);
+  std::byte* take_for_version(std::size_t bytes);
+  std::byte* take_for_keys(std::size_t bytes);
   [[nodiscard]] Link link_to(const void* node) const;
-  Link add_version(const Entry& entry, std::uint32_t sequence, Link older);
-  Link add_key(const Key& key, Link version, bool base);
+  // One version in sixteen, by chance. To add any other one, nothing has to be looked at that the processor's cache has
+  // long forgotten.
+  static bool is_milestone(Link version);
+  Link add_version(const Entry& entry, std::uint32_t sequence, KeyNode& key);
   void add_group(const Key& first, Link& bucket, std::uint32_t slot, Link key, std::uint32_t height);
   // height 0: a random one, should the group be new.
   void add(const Entry& entry, std::uint32_t sequence, std::uint32_t height);
 
-  std::size_t bytes_;   // of the arena, this header included
-  std::size_t used_;    // the writer's
-  std::uint64_t seed_;  // the writer's
+  std::size_t bytes_;         // of the arena, this header included
+  std::size_t versions_end_;  // the writer's
+  std::size_t keys_begin_;    // the writer's
+  std::uint64_t seed_;        // the writer's
   std::size_t bucket_mask_;
   std::array<std::atomic<Link>, kMaxHeight> head_;
   // Followed by the writer's hash table: bucket_mask_ + 1 links to groups.

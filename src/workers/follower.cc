@@ -4,7 +4,6 @@ extern "C" {
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogutils.h"
-#include "storage/condition_variable.h"
 }
 
 #include "pg/activity.h"
@@ -145,11 +144,7 @@ void Follower::publish() {
   if (end > published_) {
     writer_.publish(end);
     published_ = end;
-    // Waiters count themselves before they look at what is visible.
-    pg_memory_barrier();
-    if (pg_atomic_read_u32(&pg::shared_state->waiters) > 0) {
-      pg::caught([] { ConditionVariableBroadcast(&pg::shared_state->progress); });
-    }
+    pg::caught([] { pg::wake_waiters(); });
   }
   const Lsn wanted = pg_atomic_read_u64(&pg::shared_state->flush_wanted);
   const bool flush_is_wanted = writer_.flushed_lsn() < wanted && wanted <= published_;

@@ -76,7 +76,7 @@ void Portions::step() {
 }
 
 double lateness_of_history() {
-  if (pg_atomic_read_u32(&pg::shared_state->waiters) > 0) return 1;
+  if (pg_atomic_read_u64(&pg::shared_state->awaited_lsn) != kMaxLsn) return 1;
   const Lsn end = GetFlushRecPtr(nullptr);
   const Lsn seen = pg::shared_store->visible_lsn();
   return end <= seen ? 0 : static_cast<double>(end - seen) / kMaxWalBehind;

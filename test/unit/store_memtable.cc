@@ -9,7 +9,7 @@ namespace {
 class Arena : public ::testing::Test {
  protected:
   Memtable& make(std::size_t bytes) {
-    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, bytes)));
+    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
     return Memtable::format(memory_.get(), bytes);
   }
 
@@ -74,6 +74,32 @@ TEST_F(Arena, EveryVersionIsFoundAtEveryLsn) {
       EXPECT_EQ(cursor.valid(), std::next(expected) != model.versions().end());
     }
   }
+}
+
+TEST_F(Arena, IsFullWhenVersionsAndKeysMeet) {
+  Memtable& table = make((std::size_t{64} << 10) + 4);
+  Model model;
+  std::mt19937_64 random(2);
+  constexpr std::size_t kMaxBytes = 40;
+  Lsn lsn = 100;
+  while (table.free_bytes() >= Memtable::space_for(kMaxBytes)) {
+    const Key key = page(1, static_cast<std::uint32_t>(random() % 2000));
+    const OwnedEntry one = record(key, ++lsn, std::string(random() % kMaxBytes, 'v'));
+    table.add(one.entry(), 0);
+    model.add(one);
+  }
+  EXPECT_LT(table.free_bytes(), Memtable::space_for(kMaxBytes));
+  EXPECT_LT(table.used_bytes() + table.free_bytes(), std::size_t{64} << 10);
+
+  Memtable::Cursor cursor(table);
+  cursor.seek_first();
+  for (const auto& [key, versions] : model.versions()) {
+    for (auto version = versions.rbegin(); version != versions.rend(); ++version, cursor.next()) {
+      ASSERT_TRUE(cursor.valid() && cursor.key() == key && cursor.lsn() == version->lsn);
+      ASSERT_EQ(cursor.entry().value.size(), version->value.size());
+    }
+  }
+  EXPECT_FALSE(cursor.valid());
 }
 
 TEST_F(Arena, AKeyWithManyVersionsIsSearchedAndNotWalked) {
