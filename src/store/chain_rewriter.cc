@@ -101,7 +101,13 @@ void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions
     while (end != versions.end() && end->version.lsn == lsn) ++end;
     const auto size = static_cast<std::size_t>(end - begin);
     std::move(begin, end, std::back_inserter(out_));
-    const Group group = Group(out_).last(size);
+    Group group = Group(out_).last(size);
+    if (size > 1 && group.back().version.base) {
+      // What comes before a base at the same LSN is never seen.
+      std::swap(group.front(), group.back());
+      out_.resize(out_.size() - (size - 1));
+      group = Group(out_).last(1);
+    }
     begin = end;
 
     const Lsn floor = key.kind == KeyKind::kPage ? lifetimes_.floor_at(key, lsn - 1) : kInvalidLsn;

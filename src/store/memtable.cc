@@ -108,11 +108,11 @@ std::uint32_t Memtable::random_height() {
   return height;
 }
 
-void Memtable::add(const Entry& entry, std::uint32_t sequence) { add(entry, sequence, 0); }
+std::uint32_t Memtable::add(const Entry& entry, std::uint32_t sequence) { return add(entry, sequence, 0); }
 
 void Memtable::add_copy(const Cursor& from) { add(from.entry(), from.sequence(), from.group_->height); }
 
-void Memtable::add(const Entry& entry, std::uint32_t sequence, std::uint32_t height) {
+std::uint32_t Memtable::add(const Entry& entry, std::uint32_t sequence, std::uint32_t height) {
   const Key first = first_of_group(entry.key);
   const std::uint32_t slot = entry.key.block - first.block;
   Link& bucket = buckets()[hash_of(first) & bucket_mask_];
@@ -128,12 +128,13 @@ void Memtable::add(const Entry& entry, std::uint32_t sequence, std::uint32_t hei
   node->longest = std::max(node->longest, node->records);
   // A release makes all of the version visible to whoever follows the link.
   node->newest.store(add_version(entry, sequence, *node), std::memory_order_release);
-  if (is_known) return;
+  if (is_known) return node->records;
   if (group != nullptr) {
     group->keys()[slot].store(link_to(node), std::memory_order_release);
   } else {
     add_group(first, bucket, slot, link_to(node), height == 0 ? random_height() : height);
   }
+  return node->records;
 }
 
 bool Memtable::is_milestone(Link version) {

@@ -44,8 +44,9 @@ class Memtable {
   [[nodiscard]] std::size_t used_bytes() const;
 
   // REQUIRES: space_for(entry.value.size()) <= free_bytes(); the version is newer (LSN, then sequence) than what the
-  // arena has of its key; called by the writer only.
-  void add(const Entry& entry, std::uint32_t sequence);
+  // arena has of its key; called by the writer only. Returns how many versions of the key are in the arena now, the
+  // newest one and those before it back to a base, which does not count.
+  std::uint32_t add(const Entry& entry, std::uint32_t sequence);
 
   class Cursor;
   // Adds what stands at a position of another arena. Copying all of an arena, or less, takes no more room than it does
@@ -165,7 +166,7 @@ class Memtable {
   Link add_version(const Entry& entry, std::uint32_t sequence, KeyNode& key);
   void add_group(const Key& first, Link& bucket, std::uint32_t slot, Link key, std::uint32_t height);
   // height 0: a random one, should the group be new.
-  void add(const Entry& entry, std::uint32_t sequence, std::uint32_t height);
+  std::uint32_t add(const Entry& entry, std::uint32_t sequence, std::uint32_t height);
 
   std::size_t bytes_;         // of the arena, this header included
   std::size_t versions_end_;  // the writer's

@@ -52,6 +52,7 @@ struct StoreOptions {
   double dictionary_gain = 1.0 / 16;            // ... by more than this part; where it is not, after twice as much, ...
   std::size_t max_dictionary_reach = 32 << 20;  // ... up to this
   std::uint64_t max_layer_bytes = std::uint64_t{1} << 30;  // of a baseline's image layers
+  std::uint32_t memtable_chain = 512;                      // versions in a row of which take_long_chain() tells
 
   // Of L0 layers: they are written in a hurry, and soon merged.
   [[nodiscard]] StoreOptions for_flush() const;
@@ -107,6 +108,15 @@ class Writer {
   void put(std::span<const Entry> entries, Lsn end);
   // Makes everything up to `end` visible to readers. REQUIRES: end is a record boundary.
   void publish(Lsn end);
+
+  // A page of that kind of which the memtable that is filled has StoreOptions::memtable_chain versions in a row or
+  // more, none of them a base. It is told of once, and again after as many more.
+  [[nodiscard]] std::optional<Key> take_long_chain(KeyKind kind);
+  // A page as its newest version, at `lsn`, leaves it: a base behind a long chain. False, and nothing was done, when
+  // there is no room, or when the memtable that is filled has no version of it or a newer one.
+  // REQUIRES: everything that was put is published.
+  bool put_image(const Key& key, Lsn lsn, std::string_view page);
+
   // Writes the memtable to an L0 layer and names it in the manifest, durably. flushed_lsn() becomes visible_lsn(); what
   // was put but not published stays in the memtable. When it throws, nothing is lost, and it may be called again.
   void flush();

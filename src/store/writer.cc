@@ -109,7 +109,30 @@ void Writer::put(std::span<const Entry> entries, Lsn end) {
     return;
   }
   if (!entries.empty()) impl.first_put = std::min(impl.first_put, end);
-  for (const Entry& entry : entries) impl.shared.arena(impl.active).add(entry, impl.sequence++);
+  const std::uint32_t bound = impl.options.memtable_chain;
+  for (const Entry& entry : entries) {
+    const std::uint32_t records = impl.shared.arena(impl.active).add(entry, impl.sequence++);
+    const bool is_page = entry.key.kind == KeyKind::kPage || entry.key.kind == KeyKind::kCommitLog;
+    if (is_page && records != 0 && records % bound == 0) impl.long_chains.insert(entry.key);
+  }
+}
+
+std::optional<Key> Writer::take_long_chain(KeyKind kind) {
+  std::set<Key>& keys = impl_->long_chains;
+  const auto first = keys.lower_bound({.kind = kind});
+  if (first == keys.end() || first->kind != kind) return std::nullopt;
+  return keys.extract(first).value();
+}
+
+bool Writer::put_image(const Key& key, Lsn lsn, std::string_view page) {
+  Memtable& table = impl_->shared.arena(impl_->active);
+  Memtable::Cursor newest(table);
+  newest.seek(key, kMaxLsn);
+  if (!newest.valid() || newest.key() != key || newest.lsn() != lsn) return false;
+  if (Memtable::space_for(page.size()) > table.free_bytes()) return false;
+  table.add({.key = key, .lsn = lsn, .type = EntryType::kImage, .base = true, .value = as_bytes(page)},
+            newest.sequence() + 1);
+  return true;
 }
 
 void Writer::publish(Lsn end) {

@@ -55,6 +55,7 @@ void Writer::Impl::switch_arena(Lsn above) {
   const int other = 1 - active;
   Memtable& to = shared.open_arena(other);
   first_put = kMaxLsn;
+  long_chains.clear();
   if (last_end > above) {
     // Versions are added oldest first.
     std::vector<Memtable::Cursor> moved;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -110,6 +111,7 @@ struct Writer::Impl {
   Lsn last_end = kInvalidLsn;  // of the record put last
   Lsn boundary = kInvalidLsn;  // everything up to it was put: the end of the record before that one
   std::uint32_t sequence = 0;  // of the next version with LSN last_end
+  std::set<Key> long_chains;   // of the active arena, not taken yet
   std::unique_ptr<BaselineWriter> baseline;
   WriteCounters counters;
 };

@@ -12,6 +12,7 @@ extern "C" {
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
 #include "pg/wal_end.h"
+#include "store/long_chains.h"
 #include "workers/process.h"
 #include "workers/slot.h"
 #include "workers/trouble.h"
@@ -49,6 +50,7 @@ XLogReaderState* open_wal(WalChunks* chunks) {
 
 Follower::Follower(Writer& writer, Reader& reader)
     : writer_(writer),
+      reader_(reader),
       translator_(reader, writer.identity(), writer.horizon(), writer.flushed_lsn()),
       wal_(open_wal(&chunks_)),
       position_(writer.flushed_lsn()),
@@ -76,6 +78,7 @@ void Follower::run() {
     publish();
     serve();
     flush_what_is_in_wal();
+    if (shorten_chain(KeyKind::kPage)) continue;
     count();
     pg::report_end_of_wal();
     nap(kNapAtEndOfWal, pg::Wait::kIngestWal);
@@ -145,6 +148,9 @@ void Follower::publish() {
     writer_.publish(end);
     published_ = end;
     pg::caught([] { pg::wake_waiters(); });
+    // Every session needs it at once; pages wait until there is nothing else to do.
+    while (shorten_chain(KeyKind::kCommitLog)) {
+    }
   }
   const Lsn wanted = pg_atomic_read_u64(&pg::shared_state->flush_wanted);
   const bool flush_is_wanted = writer_.flushed_lsn() < wanted && wanted <= published_;
@@ -152,6 +158,18 @@ void Follower::publish() {
     persist([&] { writer_.start_flush(); });
     let_go_of_flushed_wal();
   }
+}
+
+bool Follower::shorten_chain(KeyKind kind) {
+  try {
+    return shorten_long_chain(kind, writer_, reader_, rebuilder_);
+  } catch (const StoreError& error) {
+    ereport(DEBUG1, (errmsg_internal("strata: a long chain stays as it is: %s", error.what())));
+  } catch (const pg::PgError& error) {
+    clean_up_after_error();
+    ereport(DEBUG1, (errmsg_internal("strata: a long chain stays as it is: %s", error.what())));
+  }
+  return true;
 }
 
 void Follower::flush_what_is_in_wal() {

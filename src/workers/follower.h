@@ -12,6 +12,7 @@ extern "C" {
 #include <span>
 
 #include "ingest/translate.h"
+#include "redo/redo_rebuilder.h"
 #include "store/store.h"
 #include "workers/portions.h"
 #include "workers/wal_chunks.h"
@@ -36,6 +37,9 @@ class Follower {
   bool read_record();
   void ingest_record();
   void publish();
+  // Of one page of that kind that readers would have to go a long way for. False: there is none. Trouble with it is
+  // none of history's.
+  bool shorten_chain(KeyKind kind);
   // After a long backlog: what is left in WAL is read a second time by whoever wants it, and keeps much WAL.
   void flush_what_is_in_wal();
   // Takes over what the workers beside have done.
@@ -47,6 +51,8 @@ class Follower {
   void persist(const std::function<void()>& f);
 
   Writer& writer_;
+  Reader& reader_;
+  redo::RedoRebuilder rebuilder_;
   ingest::RecordTranslator translator_;
   WalChunks chunks_;
   std::unique_ptr<XLogReaderState, FreeReader> wal_;

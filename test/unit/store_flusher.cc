@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "store/flusher.h"
+#include "store/long_chains.h"
 #include "store_fault_env.h"
 #include "store_testing.h"
 #include "toy_rebuilder.h"
@@ -15,8 +16,12 @@ namespace strata::testing {
 namespace {
 
 constexpr std::size_t kBound = 8;
+constexpr std::uint32_t kMemtableBound = 20;
 
-StoreOptions small() { return {.value_block_bytes = 1000, .index_block_bytes = 300, .max_layer_bytes = 20000}; }
+StoreOptions small() {
+  return {
+      .value_block_bytes = 1000, .index_block_bytes = 300, .max_layer_bytes = 20000, .memtable_chain = kMemtableBound};
+}
 
 // Counts what it is asked for.
 class CountingRebuilder : public ToyRebuilder {
@@ -419,6 +424,12 @@ class Chains : public Flushes {
     ASSERT_TRUE(flusher_->flush());
     ASSERT_TRUE(writer_->serve_flusher());
   }
+  void shorten() {
+    Reader reader(env_, "store", &region_->shared());
+    for (const KeyKind kind : {KeyKind::kPage, KeyKind::kCommitLog}) {
+      while (shorten_long_chain(kind, *writer_, reader, rebuilder_)) continue;
+    }
+  }
 };
 
 TEST_F(Chains, ALongChainGetsImagesAndShortOnesAreLeftAlone) {
@@ -474,6 +485,86 @@ TEST_F(Chains, AKeyWithMoreVersionsThanMemoryTakesIsRewrittenInParts) {
   for (int i = 0; i < 200; ++i) put_record({record(page(1, 0), 0, "hot" + std::to_string(i))});
   flush();
   ASSERT_NO_FATAL_FAILURE(expect_states(page(1, 0), kBound));
+}
+
+TEST_F(Chains, TheMemtableGetsImagesToo) {
+  const Key statuses{.kind = KeyKind::kCommitLog, .block = 7};
+  region_ = std::make_unique<Region>(std::size_t{4} << 20);
+  open();
+  put_record({image(page(1, 0), 0, std::string(kPageBytes, 'p')), image(statuses, 0, std::string(kPageBytes, 's'))});
+  for (int i = 0; i < 400; ++i) {
+    const std::string text = std::to_string(i);
+    put_record({record(page(1, 0), 0, "one" + text), record(page(1, 0), 0, "two" + text),
+                record(statuses, 0, "status" + text), record(page(1, 1), 0, "no base" + text)});
+    if (i % 5 == 0) shorten();
+    if (i == 150) writer_->start_flush();
+  }
+  constexpr std::size_t kLongest = kMemtableBound + 10;
+  ASSERT_NO_FATAL_FAILURE(expect_states(statuses, kLongest));
+  ASSERT_NO_FATAL_FAILURE(expect_states(page(1, 0), kLongest));
+  ASSERT_NO_FATAL_FAILURE(expect_states(page(1, 1), 400));
+  EXPECT_EQ(rebuilder_.begun, (std::set<Key>{page(1, 0), statuses}));
+  ASSERT_TRUE(flusher_->flush());
+  ASSERT_TRUE(writer_->serve_flusher());
+  flush();
+  ASSERT_NO_FATAL_FAILURE(expect_states(statuses, kBound));
+  // Versions of one LSN stay together.
+  ASSERT_NO_FATAL_FAILURE(expect_states(page(1, 0), kBound + 1));
+  ASSERT_NO_FATAL_FAILURE(expect_states(page(1, 1), 400));
+}
+
+TEST_F(Chains, ALongChainIsToldOfOnceAndForgottenWithItsArena) {
+  open();
+  put_record({image(page(1, 0), 0, std::string(kPageBytes, 'p'))});
+  for (std::uint32_t i = 1; i < kMemtableBound; ++i) put_record({record(page(1, 0), 0, "hot")});
+  EXPECT_FALSE(writer_->take_long_chain(KeyKind::kPage));
+  put_record({record(page(1, 0), 0, "hot")});
+  EXPECT_FALSE(writer_->take_long_chain(KeyKind::kCommitLog));
+  EXPECT_EQ(writer_->take_long_chain(KeyKind::kPage), page(1, 0));
+  EXPECT_FALSE(writer_->take_long_chain(KeyKind::kPage));
+  for (std::uint32_t i = 0; i < kMemtableBound; ++i) put_record({record(page(1, 0), 0, "hot")});
+  writer_->start_flush();
+  EXPECT_FALSE(writer_->take_long_chain(KeyKind::kPage));
+}
+
+TEST_F(Chains, AnImageGoesOnlyBehindTheNewestVersionOfTheArenaThatIsFilled) {
+  const std::string content(kPageBytes, 'c');
+  open();
+  put_record({image(page(1, 0), 0, "begin")});
+  put_record({record(page(1, 0), 0, "end")});
+  EXPECT_FALSE(writer_->put_image(page(1, 0), end_ - 10, content));
+  EXPECT_FALSE(writer_->put_image(page(1, 1), end_, content));
+  ASSERT_NO_FATAL_FAILURE(expect_everything());
+  EXPECT_TRUE(writer_->put_image(page(1, 0), end_, content));
+  const Chain chain = Reader(env_, "store", &region_->shared()).chain(page(1, 0), end_);
+  ASSERT_EQ(chain.size(), 1U);
+  EXPECT_EQ(chain.front().value, content);
+  writer_->start_flush();
+  EXPECT_FALSE(writer_->put_image(page(1, 0), end_, content));
+  while (region_->shared().arena(1).free_bytes() > 2 * kPageBytes &&
+         region_->shared().arena(0).free_bytes() > 2 * kPageBytes) {
+    put_record({record(page(1, 1), 0, std::string(kPageBytes, 'f'))});
+  }
+  put_record({record(page(1, 1), 0, std::string(kPageBytes, 'f'))});
+  EXPECT_FALSE(writer_->put_image(page(1, 1), end_, content));
+}
+
+TEST_F(Chains, NoImageIsMadeOfWhatATruncationEndedOrOfADamagedChain) {
+  open();
+  put_record({image(page(1, 0), 0, std::string(kPageBytes, 'p')), image(page(1, 1), 0, std::string(kPageBytes, 'q'))});
+  Key reset = page(1, 0);
+  reset.kind = KeyKind::kRelationReset;
+  put_record({{.key = reset, .lsn = 0, .type = EntryType::kValue, .base = true, .value = std::string(4, '\0')}});
+  const Lsn truncated = end_;
+  for (std::uint32_t i = 0; i < 3 * kMemtableBound; ++i) {
+    put_record({record(page(1, 0), 0, "grown again"), record(page(1, 1), 0, i == 3 ? "broken" : "after it")});
+  }
+  shorten();
+  Reader reader(env_, "store", &region_->shared());
+  for (const Key& key : {page(1, 0), page(1, 1)}) {
+    EXPECT_EQ(reader.chain(key, end_, truncated).size(), 3 * kMemtableBound) << key.block;
+  }
+  ASSERT_NO_FATAL_FAILURE(expect_everything());
 }
 
 }  // namespace
