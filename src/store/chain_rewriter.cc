@@ -89,7 +89,7 @@ void ChainRewriter::add(Group group, bool make_image) {
 }
 
 void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions, bool begin_with_image) {
-  if (key.kind != KeyKind::kPage && key.kind != KeyKind::kCommitLog) return;
+  if (!holds_pages(key.kind)) return;
   key_ = key;
   out_.clear();
   out_.reserve(versions.size());  // so that what pending_ refers to stays where it is

@@ -31,4 +31,9 @@ const char* name_of(KeyKind kind) {
   return nullptr;
 }
 
+std::string block_name(const Key& key) {
+  return "block " + std::to_string(key.block) + " of relation " + std::to_string(key.tablespace) + "/" +
+         std::to_string(key.database) + "/" + std::to_string(key.relation);
+}
+
 }  // namespace strata

@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace strata {
 
@@ -42,6 +43,9 @@ enum class KeyKind : std::uint8_t {
 // As users see it, for example "page"; null for a number that is no kind.
 [[nodiscard]] const char* name_of(KeyKind kind);
 
+// Whether its states are pages of 8192 bytes, rebuilt from chains.
+constexpr bool holds_pages(KeyKind kind) { return kind == KeyKind::kPage || kind == KeyKind::kCommitLog; }
+
 // Orders by kind, tablespace, database, relation, fork, block. Trivially copyable, lives in shared memory.
 struct Key {
   KeyKind kind = KeyKind::kPage;
@@ -53,5 +57,8 @@ struct Key {
 
   friend constexpr auto operator<=>(const Key&, const Key&) = default;
 };
+
+// As messages name a page: "block 7 of relation 1663/5/16384".
+[[nodiscard]] std::string block_name(const Key& key);
 
 }  // namespace strata

@@ -11,10 +11,8 @@ namespace strata {
 namespace {
 
 [[noreturn]] void throw_changed(const char* work, const Key& key) {
-  throw StoreError(ErrorKind::kCorrupt,
-                   std::string(work) + " would change the history of block " + std::to_string(key.block) +
-                       " of relation " + std::to_string(key.tablespace) + "/" + std::to_string(key.database) + "/" +
-                       std::to_string(key.relation) + " (kind " + std::to_string(static_cast<int>(key.kind)) + ")");
+  throw StoreError(ErrorKind::kCorrupt, std::string(work) + " would change the history of " + block_name(key) +
+                                            " (kind " + std::to_string(static_cast<int>(key.kind)) + ")");
 }
 
 bool same_state(const PageState& a, const PageState& b) { return a.lost == b.lost && (a.lost || a.bytes == b.bytes); }

@@ -209,7 +209,7 @@ void Trimmer::trim_key(const Key& key) {
     add_image(time_mark_->first, time_mark_->second);
     time_mark_.reset();
   }
-  if (key.kind == KeyKind::kPage || key.kind == KeyKind::kCommitLog) {
+  if (holds_pages(key.kind)) {
     trim_page(key);
   } else if (key.kind == KeyKind::kRelationSize || !versions_.empty()) {
     trim_value(key);

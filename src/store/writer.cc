@@ -112,8 +112,7 @@ void Writer::put(std::span<const Entry> entries, Lsn end) {
   const std::uint32_t bound = impl.options.memtable_chain;
   for (const Entry& entry : entries) {
     const std::uint32_t records = impl.shared.arena(impl.active).add(entry, impl.sequence++);
-    const bool is_page = entry.key.kind == KeyKind::kPage || entry.key.kind == KeyKind::kCommitLog;
-    if (is_page && records != 0 && records % bound == 0) impl.long_chains.insert(entry.key);
+    if (records >= bound && records % bound == 0 && holds_pages(entry.key.kind)) impl.long_chains.insert(entry.key);
   }
 }
 

@@ -73,11 +73,6 @@ XLogRecPtr floor_of(const std::vector<Reset>& resets, BlockNumber block, XLogRec
 
 bool has_base(const Chain& chain) { return !chain.empty() && chain.front().base; }
 
-std::string block_name(const Key& key) {
-  return "block " + std::to_string(key.block) + " of relation " + std::to_string(key.tablespace) + "/" +
-         std::to_string(key.database) + "/" + std::to_string(key.relation);
-}
-
 void check_chain(const Key& key, const Chain& chain) {
   if (chain.empty() || has_base(chain)) return;
   if (chain.front().type != EntryType::kRecord && chain.front().type != EntryType::kPageDiff) return;
