@@ -173,7 +173,9 @@ bool Follower::shorten_chain(KeyKind kind) {
 }
 
 void Follower::flush_what_is_in_wal() {
-  if (in_wal_ <= writer_.flushed_lsn() || in_wal_ - writer_.flushed_lsn() <= pg::memtable_bytes()) return;
+  const Lsn enough = has_caught_up_ ? pg::memtable_bytes() : 0;
+  has_caught_up_ = true;
+  if (in_wal_ <= writer_.flushed_lsn() || in_wal_ - writer_.flushed_lsn() <= enough) return;
   persist([&] { writer_.start_flush(); });
   let_go_of_flushed_wal();
 }

@@ -40,7 +40,8 @@ class Follower {
   // Of one page of that kind that readers would have to go a long way for. False: there is none. Trouble with it is
   // none of history's.
   bool shorten_chain(KeyKind kind);
-  // After a long backlog: what is left in WAL is read a second time by whoever wants it, and keeps much WAL.
+  // After a backlog, a long one where it is not that of the start: what is left in WAL is read a second time by whoever
+  // wants it, and keeps WAL; and pages had no images put into their chains.
   void flush_what_is_in_wal();
   // Takes over what the workers beside have done.
   void serve();
@@ -60,7 +61,8 @@ class Follower {
   Lsn published_;             // up to where sessions see
   Lsn kept_from_;             // what the slot was last set to
   Lsn in_wal_ = kInvalidLsn;  // up to where versions may have been left in WAL
-  Lsn counted_;               // up to where the statistics know
+  bool has_caught_up_ = false;
+  Lsn counted_;  // up to where the statistics know
   WriteCounters counted_writes_;
   Portions portions_;
   int unpublished_records_ = 0;

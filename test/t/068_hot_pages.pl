@@ -65,17 +65,34 @@ reached_lsn($node);
 rows_are_right('so it is after a restart');
 no_mismatch($node);
 
-# And from layers.
-$node->safe_psql('postgres', "CALL work($burst)");
-push @moments, { lsn => reached_lsn($node), rows => $node->safe_psql('postgres', $query) };
+# Read anew as a backlog, it gets no images in memory, and goes into a layer as soon as that is behind.
+sub is_flushed
+{
+	my ($name) = @_;
+	return ok($node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM strata.layers() WHERE level = 0'), $name);
+}
+
+$node->append_conf('postgresql.conf', "strata.memtable_size = '16MB'");
+$node->restart;
+wait_for_history($node);
+is_flushed('a backlog at the start is flushed, however small the part of the memtable that it takes');
+cmp_ok(longest_chain(), '<=', 200, 'where chains are shorter still');
+rows_are_right('and every moment has its rows');
+no_mismatch($node);
+
+# And layers of a flush by size, each chain behind those of the layer below.
 $node->append_conf('postgresql.conf', "strata.memtable_size = '4MB'");
 $node->restart;
 wait_for_history($node);
-$node->safe_psql('postgres', 'CALL work(20000)');
-reached_lsn($node);
-ok($node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM strata.layers() WHERE level = 0'), 'it is flushed');
-cmp_ok(longest_chain(), '<=', 200, 'where chains are shorter still');
-rows_are_right('and every moment has its rows');
+my $layers = $node->safe_psql('postgres', 'SELECT count(*) FROM strata.layers() WHERE level = 0');
+for (1 .. 20)
+{
+	$node->safe_psql('postgres', "CALL work($burst)");
+	push @moments, { lsn => reached_lsn($node), rows => $node->safe_psql('postgres', $query) };
+}
+ok($node->poll_query_until('postgres', "SELECT count(*) > $layers FROM strata.layers() WHERE level = 0"), 'more is flushed');
+cmp_ok(longest_chain(), '<=', $bound + 2 * $burst, 'and no chain goes back to where memory or a layer begins');
+rows_are_right('with all the moments');
 no_mismatch($node);
 
 log_is_clean($node);
