@@ -61,12 +61,12 @@ class Follower {
   Lsn published_;             // up to where sessions see
   Lsn kept_from_;             // what the slot was last set to
   Lsn in_wal_ = kInvalidLsn;  // up to where versions may have been left in WAL
-  bool has_caught_up_ = false;
-  Lsn counted_;  // up to where the statistics know
+  Lsn counted_;               // up to where the statistics know
   WriteCounters counted_writes_;
   Portions portions_;
   int unpublished_records_ = 0;
   int failed_reads_ = 0;
+  bool has_caught_up_ = false;  // once since the start
 };
 
 }  // namespace strata::workers
