@@ -16,6 +16,8 @@ extern "C" {
 #include "utils/guc.h"
 }
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <memory>
 #include <new>
@@ -66,6 +68,7 @@ void startup_shared_memory() {
     pg_atomic_init_u64(&shared_state->awaited_lsn, kMaxLsn);
     pg_atomic_init_u64(&shared_state->trimmed_lsn, kInvalidLsn);
     pg_atomic_init_u64(&shared_state->flush_wanted, kInvalidLsn);
+    pg_atomic_init_u32(&shared_state->first_history_awaited, access(kStoreDirectory, F_OK) == 0 ? 0 : 1);
   }
 
   const std::size_t bytes = store_region_bytes();
@@ -184,6 +187,7 @@ void report_history_error(HistoryState state, const char* error, const char* hin
   SpinLockAcquire(&shared_state->mutex);
   shared_state->error_time = now;
   SpinLockRelease(&shared_state->mutex);
+  pg_atomic_write_u32(&shared_state->first_history_awaited, 0);
   ConditionVariableBroadcast(&shared_state->progress);
 }
 

@@ -44,6 +44,8 @@ struct SharedState {
   // earlier LSN must not be believed when it was read.
   pg_atomic_uint64 trimmed_lsn;
   pg_atomic_uint64 flush_wanted;  // ingest flushes when it has published this LSN
+  // 1 at the very first start, until history has begun, is held up or will take long: who connects waits for it.
+  pg_atomic_uint32 first_history_awaited;
 };
 
 // Null when strata_enabled is off. Constant after shared memory is set up.
@@ -69,7 +71,7 @@ void raise_horizon(const Horizon& horizon);
 // Whether history at `lsn` may be gone. After a reading that found "no", what was read is right.
 bool is_trimmed(XLogRecPtr lsn);
 
-// Sets the last error and state. Any process.
+// Sets the last error and state, of a history that nobody who connects waits for any more. Any process.
 void report_history_error(HistoryState state, const char* error, const char* hint);
 
 // Has ingest look at once for WAL, and for what compaction and the flush worker have for it.

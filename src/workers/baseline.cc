@@ -33,6 +33,7 @@ extern "C" {
 #include "pg/pg_env.h"
 #include "pg/shared_state.h"
 #include "workers/cluster_files.h"
+#include "workers/first_start.h"
 #include "workers/process.h"
 #include "workers/wal_lag.h"
 
@@ -167,6 +168,7 @@ class Copier {
 
   void copy_relations(const std::vector<RelationFile>& files) {
     for (const RelationFile& file : files) bytes_total_ += file.bytes;
+    if (bytes_total_ > kAwaitedBytes) pg_atomic_write_u32(&pg::shared_state->first_history_awaited, 0);
     started_ = Clock::now();
     report_progress();
     for (auto file = files.begin(); file != files.end();) {
@@ -262,6 +264,7 @@ class Copier {
   void pace() {
     handle_interrupts();
     check_wal_lag();
+    give_way_unless_awaited();
     if (bytes_done_ - bytes_reported_ >= kReportBytes) report_progress();
     if (bytes_total_ <= kUnlimitedBytes) return;
     const auto due = started_ + std::chrono::milliseconds(bytes_done_ * 1000 / kBytesPerSecond);

@@ -24,6 +24,7 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 #include "pg/pg_env.h"
 #include "pg/shared_state.h"
 #include "workers/baseline.h"
+#include "workers/first_start.h"
 #include "workers/follower.h"
 #include "workers/priority.h"
 #include "workers/process.h"
@@ -149,6 +150,7 @@ void keep_history() {
   }
   publish_horizon(writer.horizon());
   pg::report_history_error(pg::HistoryState::kRunning, "", "");
+  give_way();
 
   Reader reader(env, pg::kStoreDirectory, pg::shared_store);
   try {
@@ -282,7 +284,7 @@ void register_ingest_worker() { register_worker("strata ingest", "strata_ingest_
 
 void strata_ingest_main(Datum) {
   strata::workers::start_process();
-  strata::workers::give_way();
+  strata::workers::give_way_unless_awaited();
   strata::workers::appear_in_shared_state();
   strata::pg::guarded([] { strata::workers::run(); });
 }
