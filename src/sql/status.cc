@@ -21,6 +21,7 @@ extern "C" {
 #include "pg/statistics.h"
 #include "sql/prerequisites.h"
 #include "sql/row.h"
+#include "travel/session.h"
 
 namespace strata::sql {
 
@@ -211,6 +212,8 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   row_values.add_text(unreadable ? store.error.message : snapshot.error);
   row_values.add(TimestampTzGetDatum(snapshot.error_time), snapshot.error[0] == '\0');
   row_values.add_text(unreadable ? store.error.hint : snapshot.hint);
+  const XLogRecPtr travel_lsn = travel::current_moment().lsn;
+  row_values.add(LSNGetDatum(travel_lsn), travel_lsn == InvalidXLogRecPtr);
   PG_RETURN_DATUM(row(fcinfo, row_values.values(), row_values.nulls()));
 }
 
