@@ -1,6 +1,8 @@
-// Rights of a travelling session. To what is in the cluster the rights of the moment apply. Power over the server, its
-// files, programs and other sessions, is not given by a moment in which the role had it, and no role that could be
-// assumed then comes back to the present: for these a session must have left the present as a superuser.
+// Rights of a travelling session. To whatever is in the cluster the rights of the moment apply: PostgreSQL's own
+// functions are asked for them, by aclchk.c, acl.c and rowsecurity.c, whose calls do not come here. What the others ask
+// is about the server, which does not travel. To see what it shows takes the right then and now; power over it, its
+// files, programs and other sessions, takes a superuser of both, who has left the present as one. No role that could be
+// assumed then comes back to the present.
 extern "C" {
 #include "seams_includes.h"
 
@@ -13,33 +15,44 @@ extern "C" {
 
 #include <cstring>
 
+#include "travel/present_roles.h"
 #include "travel/session.h"
 
 namespace strata::travel {
 
 namespace {
 
-bool superuser_then_and_now(Oid role) { return current_moment().superuser && strata_real_superuser_arg(role); }
+bool superuser_then_and_now(Oid role) {
+  if (!current_moment().superuser || !strata_real_superuser_arg(role)) return false;
+  // The leader has been allowed what the worker only repeats.
+  return InitializingParallelWorker || (session_is_superuser_now() && superuser_now(role));
+}
 
 bool current_user_is_superuser() { return superuser_then_and_now(GetUserId()); }
 
-// Predefined roles, but for those that are about data.
-bool is_power_over_server(Oid role) {
+enum class About { kData, kWhatTheServerShows, kPowerOverServer };
+
+About what_role_is_about(Oid role) {
   switch (role) {
-    case BOOTSTRAP_SUPERUSERID:
     case ROLE_PG_DATABASE_OWNER:
     case ROLE_PG_READ_ALL_DATA:
     case ROLE_PG_WRITE_ALL_DATA:
     case ROLE_PG_STAT_SCAN_TABLES:
-      return false;
+      return About::kData;
+    case BOOTSTRAP_SUPERUSERID:
+    case ROLE_PG_MONITOR:
+    case ROLE_PG_READ_ALL_SETTINGS:
+    case ROLE_PG_READ_ALL_STATS:
+      return About::kWhatTheServerShows;
     default:
-      return role < FirstNormalObjectId;
+      return role < FirstNormalObjectId ? About::kPowerOverServer : About::kWhatTheServerShows;
   }
 }
 
 bool has_privileges_of_role(Oid member, Oid role) {
-  if (is_power_over_server(role)) return superuser_then_and_now(member);
-  return strata_real_has_privs_of_role(member, role);
+  const About about = what_role_is_about(role);
+  if (about == About::kPowerOverServer) return superuser_then_and_now(member);
+  return strata_real_has_privs_of_role(member, role) && (about == About::kData || has_privileges_now(member, role));
 }
 
 // The leader of a parallel worker has been allowed what the worker only repeats.

@@ -9,13 +9,13 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "tcop/utility.h"
-#include "utils/inval.h"
 #include "utils/snapmgr.h"
 
 #include "seams.h"
 }
 
 #include "pg/shared_state.h"
+#include "travel/present_roles.h"
 #include "travel/resolve.h"
 #include "travel/settings.h"
 #include "travel/standing.h"
@@ -69,7 +69,7 @@ void switch_to(const Moment& moment) {
   MyDatabaseTableSpace = moment.is_present() ? present_database_tablespace : moment.database_tablespace;
   install_travel_seams(!moment.is_present());
   if (IsTransactionState()) XactReadOnly = moment.is_present() ? present_read_only : true;
-  InvalidateSystemCaches();
+  drop_caches_at_switch();
 }
 
 // A parallel worker goes where its leader is, once it is connected and before its transaction starts.

@@ -21,6 +21,7 @@ extern "C" {
 
 #include "pg/lsn_format.h"
 #include "travel/database.h"
+#include "travel/present_roles.h"
 #include "travel/resolve.h"
 #include "travel/session.h"
 
@@ -99,7 +100,7 @@ Moment find_moment(const char* name, const char* other_name, const char* other_v
   moment.lsn = resolve(text);
   claim_moment(moment.lsn);
   moment.counters = counters_at(moment.lsn);
-  moment.superuser = travelling() ? current_moment().superuser : superuser_arg(GetSessionUserId());
+  moment.superuser = travelling() ? current_moment().superuser : note_role_of_present();
   moment.database_tablespace = database_tablespace_at(MyDatabaseId, moment.lsn);
   return moment;
 }
