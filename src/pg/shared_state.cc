@@ -2,6 +2,7 @@
 
 #include "pg/activity.h"
 #include "pg/guard.h"
+#include "pg/locks.h"
 #include "pg/pg_env.h"
 #include "pg/statistics.h"
 #include "pg/wait_events.h"
@@ -50,6 +51,7 @@ void request_shared_memory() {
   RequestAddinShmemSpace(CACHELINEALIGN(activity_bytes()));
   RequestAddinShmemSpace(CACHELINEALIGN(statistics_bytes()));
   RequestAddinShmemSpace(CACHELINEALIGN(travel::standing_table_bytes()));
+  RequestNamedLWLockTranche(kLockTranche, kLocks);
 }
 
 void startup_shared_memory() {
@@ -97,14 +99,9 @@ void startup_shared_memory() {
 void close_reader(int, Datum) { reader.reset(); }
 
 [[noreturn]] void raise_stopped() {
-  char error[kErrorBytes];
-  char hint[kErrorBytes];
-  SpinLockAcquire(&shared_state->mutex);
-  strlcpy(error, shared_state->error, sizeof(error));
-  strlcpy(hint, shared_state->hint, sizeof(hint));
-  SpinLockRelease(&shared_state->mutex);
+  const HistoryError last = history_error();
   ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("history has stopped"),
-                  errdetail_internal("%s", error), hint[0] != '\0' ? errhint("%s", hint) : 0));
+                  errdetail_internal("%s", last.error), last.hint[0] != '\0' ? errhint("%s", last.hint) : 0));
   pg_unreachable();
 }
 
@@ -125,14 +122,11 @@ void await(XLogRecPtr lsn) {
 // A session that waits while history is held up, maybe for hours, is told why.
 void warn_if_held_up(bool& warned) {
   if (warned) return;
-  char error[kErrorBytes];
-  SpinLockAcquire(&shared_state->mutex);
-  strlcpy(error, shared_state->error, sizeof(error));
-  SpinLockRelease(&shared_state->mutex);
-  if (error[0] == '\0') return;
+  const HistoryError last = history_error();
+  if (last.error[0] == '\0') return;
   warned = true;
   ereport(WARNING,
-          (errmsg("waiting for history, which is held up"), errdetail_internal("%s", error),
+          (errmsg("waiting for history, which is held up"), errdetail_internal("%s", last.error),
            errhint("The session goes on when the cause is gone; moments that history has reached do not wait.")));
 }
 
@@ -178,17 +172,31 @@ bool is_trimmed(XLogRecPtr lsn) {
 }
 
 void report_history_error(HistoryState state, const char* error, const char* hint) {
+  HistoryError fresh;
+  strlcpy(fresh.error, error, kErrorBytes);
+  strlcpy(fresh.hint, hint != nullptr ? hint : "", kErrorBytes);
+  fresh.time = GetCurrentTimestamp();
+  {
+    const LockHolder holder(Lock::kHistoryError);
+    shared_state->last_error = fresh;
+  }
   SpinLockAcquire(&shared_state->mutex);
   shared_state->state = state;
-  strlcpy(shared_state->error, error, kErrorBytes);
-  strlcpy(shared_state->hint, hint != nullptr ? hint : "", kErrorBytes);
-  SpinLockRelease(&shared_state->mutex);
-  const TimestampTz now = GetCurrentTimestamp();
-  SpinLockAcquire(&shared_state->mutex);
-  shared_state->error_time = now;
   SpinLockRelease(&shared_state->mutex);
   pg_atomic_write_u32(&shared_state->first_history_awaited, 0);
   ConditionVariableBroadcast(&shared_state->progress);
+}
+
+HistoryError history_error() {
+  const LockHolder holder(Lock::kHistoryError, LW_SHARED);
+  return shared_state->last_error;
+}
+
+HistoryState history_state() {
+  SpinLockAcquire(&shared_state->mutex);
+  const HistoryState state = shared_state->state;
+  SpinLockRelease(&shared_state->mutex);
+  return state;
 }
 
 void wake_ingest() { wake(shared_state->ingest_proc); }
@@ -204,10 +212,7 @@ void wait_for_visible(XLogRecPtr lsn) {
   // Who is told of by awaited_lsn is on the list of `progress` already, and looks at visible_lsn after that:
   // wake_waiters() raises, looks, and wakes in the opposite order.
   for (await(lsn); shared_store->visible_lsn() < lsn; await(lsn)) {
-    SpinLockAcquire(&shared_state->mutex);
-    const HistoryState state = shared_state->state;
-    SpinLockRelease(&shared_state->mutex);
-    if (state == HistoryState::kStopped) raise_stopped();
+    if (history_state() == HistoryState::kStopped) raise_stopped();
     wake_ingest();
     warn_if_held_up(warned);
     ConditionVariableTimedSleep(&shared_state->progress, 100, wait_event(Wait::kIngestProgress));

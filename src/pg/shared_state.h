@@ -24,13 +24,18 @@ enum class HistoryState : int {
 
 inline constexpr int kErrorBytes = 1024;
 
-// Fields under `mutex` unless they are atomic or said to be constant.
+// The last error of history.
+struct HistoryError {
+  char error[kErrorBytes] = {};  // empty when there is none
+  char hint[kErrorBytes] = {};
+  TimestampTz time = 0;
+};
+
+// Fields under `mutex` unless they are atomic or said to be constant, or said to be under another lock.
 struct SharedState {
   slock_t mutex;
   HistoryState state;
-  char error[kErrorBytes];  // the last error, empty when there is none
-  char hint[kErrorBytes];
-  TimestampTz error_time;
+  HistoryError last_error;  // under Lock::kHistoryError; written before the state that it explains
   uint64 baseline_blocks_done;
   uint64 baseline_blocks_total;
   Horizon horizon;             // nobody goes to an earlier moment; lsn == kInvalidLsn: no baseline yet
@@ -73,6 +78,9 @@ bool is_trimmed(XLogRecPtr lsn);
 
 // Sets the last error and state, of a history that nobody who connects waits for any more. Any process.
 void report_history_error(HistoryState state, const char* error, const char* hint);
+// The last of them. REQUIRES: asked for after the state that it is to explain.
+HistoryError history_error();
+HistoryState history_state();
 
 // Has ingest look at once for WAL, and for what compaction and the flush worker have for it.
 void wake_ingest();

@@ -43,9 +43,7 @@ const char* name_of(pg::HistoryState state) {
 
 struct Snapshot {
   pg::HistoryState state;
-  char error[pg::kErrorBytes];
-  char hint[pg::kErrorBytes];
-  TimestampTz error_time;
+  pg::HistoryError last;
   uint64 blocks_done;
   uint64 blocks_total;
   Horizon horizon;
@@ -56,13 +54,11 @@ Snapshot take_snapshot() {
   pg::SharedState* shared = pg::shared_state;
   SpinLockAcquire(&shared->mutex);
   snapshot.state = shared->state;
-  memcpy(snapshot.error, shared->error, sizeof(snapshot.error));
-  memcpy(snapshot.hint, shared->hint, sizeof(snapshot.hint));
-  snapshot.error_time = shared->error_time;
   snapshot.blocks_done = shared->baseline_blocks_done;
   snapshot.blocks_total = shared->baseline_blocks_total;
   snapshot.horizon = shared->horizon;
   SpinLockRelease(&shared->mutex);
+  snapshot.last = pg::history_error();
   return snapshot;
 }
 
@@ -181,7 +177,7 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
   const int64 lag = flushed > ingested ? static_cast<int64>(flushed - ingested) : 0;
 
-  const bool unreadable = snapshot.error[0] == '\0' && store.error.set;
+  const bool unreadable = snapshot.last.error[0] == '\0' && store.error.set;
   const bool no_history = ingested == kInvalidLsn;
   const bool no_horizon = snapshot.horizon.lsn == kInvalidLsn;
   const std::uint64_t written = writes.flush_bytes + writes.merge_bytes;
@@ -209,9 +205,9 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   row_values.add_text(name_of(compaction.state));
   row_values.add_text(compaction.error);
   row_values.add(TimestampTzGetDatum(compaction.error_time), compaction.error[0] == '\0');
-  row_values.add_text(unreadable ? store.error.message : snapshot.error);
-  row_values.add(TimestampTzGetDatum(snapshot.error_time), snapshot.error[0] == '\0');
-  row_values.add_text(unreadable ? store.error.hint : snapshot.hint);
+  row_values.add_text(unreadable ? store.error.message : snapshot.last.error);
+  row_values.add(TimestampTzGetDatum(snapshot.last.time), snapshot.last.error[0] == '\0');
+  row_values.add_text(unreadable ? store.error.hint : snapshot.last.hint);
   const XLogRecPtr travel_lsn = travel::current_moment().lsn;
   row_values.add(LSNGetDatum(travel_lsn), travel_lsn == InvalidXLogRecPtr);
   PG_RETURN_DATUM(row(fcinfo, row_values.values(), row_values.nulls()));

@@ -54,12 +54,11 @@ Horizon require_history() {
   const pg::HistoryState state = pg::shared_state->state;
   const uint64 done = pg::shared_state->baseline_blocks_done;
   const uint64 total = pg::shared_state->baseline_blocks_total;
-  char error[pg::kErrorBytes];
-  char hint[pg::kErrorBytes];
-  strlcpy(error, pg::shared_state->error, sizeof(error));
-  strlcpy(hint, pg::shared_state->hint, sizeof(hint));
   SpinLockRelease(&pg::shared_state->mutex);
   if (horizon.lsn != kInvalidLsn) return horizon;
+  const pg::HistoryError last = pg::history_error();
+  const char* error = last.error;
+  const char* hint = last.hint;
   if (state == pg::HistoryState::kStopped) {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there is no history to travel in"),
                     errdetail_internal("%s", error), hint[0] != '\0' ? errhint("%s", hint) : 0));

@@ -1,7 +1,6 @@
 #include "workers/trouble.h"
 
 extern "C" {
-#include "storage/spin.h"
 #include "utils/timestamp.h"
 }
 
@@ -13,13 +12,6 @@ namespace {
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
 
 TimestampTz last_warning = 0;
-
-pg::HistoryState current_state() {
-  SpinLockAcquire(&pg::shared_state->mutex);
-  const pg::HistoryState state = pg::shared_state->state;
-  SpinLockRelease(&pg::shared_state->mutex);
-  return state;
-}
 
 }  // namespace
 
@@ -41,7 +33,7 @@ bool passes_by_itself(const pg::PgError& error) {
 }
 
 void report_trouble(const std::string& error) {
-  pg::report_history_error(current_state(), error.c_str(), "History goes on by itself when the cause is gone.");
+  pg::report_history_error(pg::history_state(), error.c_str(), "History goes on by itself when the cause is gone.");
   const TimestampTz now = GetCurrentTimestamp();
   if (!TimestampDifferenceExceeds(last_warning, now, kMillisecondsBetweenWarnings)) return;
   last_warning = now;
@@ -50,7 +42,7 @@ void report_trouble(const std::string& error) {
 }
 
 void report_recovery() {
-  pg::report_history_error(current_state(), "", "");
+  pg::report_history_error(pg::history_state(), "", "");
   last_warning = 0;
   ereport(LOG, (errmsg("strata: history goes on")));
 }
