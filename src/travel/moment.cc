@@ -1,13 +1,17 @@
 #include "travel/moment.h"
 
 extern "C" {
+#include "common/relpath.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
-#include "storage/spin.h"
 }
 
+#include <sys/stat.h>
+
+#include <cstdio>
 #include <new>
 
+#include "pg/locks.h"
 #include "pg/process_slots.h"
 
 namespace strata::travel {
@@ -27,11 +31,11 @@ struct Pair {
   uint32 holders;
 };
 
+// Under Lock::kMoments, which is held for a scan of the table.
 struct MomentTable {
-  slock_t mutex;  // protects all pairs; held for one scan of the table
-  Oid next;       // counts numbers given out
-  int used;       // pairs[0 .. used - 1] have been used
-  int victim;     // where to look next for a pair that nobody holds
+  Oid next;    // counts numbers given out; it wraps
+  int used;    // pairs[0 .. used - 1] have been used
+  int victim;  // where to look next for a pair that nobody holds
   Pair pairs[kPairs];
 };
 
@@ -47,7 +51,18 @@ Moment* moments = nullptr;  // one for each PGPROC
 Held held[kHeldPairs];
 int held_count = 0;
 
-// REQUIRES: the mutex is held.
+// A number that no pair has, so that no page is found under it that belongs to another moment; nor a tablespace.
+// REQUIRES: the lock is held.
+Oid unused_number() {
+  for (;;) {
+    const Oid number = kFirstVirtualTablespace + table->next++ % kVirtualTablespaces;
+    bool used = tablespace_exists(number);
+    for (int i = 0; i < table->used && !used; i++) used = table->pairs[i].virtual_tablespace == number;
+    if (!used) return number;
+  }
+}
+
+// REQUIRES: the lock is held.
 int find_or_claim(XLogRecPtr lsn, Oid tablespace) {
   for (int i = 0; i < table->used; i++) {
     const Pair& pair = table->pairs[i];
@@ -64,12 +79,32 @@ int find_or_claim(XLogRecPtr lsn, Oid tablespace) {
     if (index < 0) return -1;
     table->victim = (index + 1) % kPairs;
   }
-  const Oid number = kFirstVirtualTablespace + table->next++ % kVirtualTablespaces;
-  table->pairs[index] = Pair{lsn, tablespace, number, 0};
+  // The number of the pair that makes room is free again, but not the next one.
+  table->pairs[index] = Pair{lsn, tablespace, unused_number(), 0};
   return index;
 }
 
 }  // namespace
+
+bool tablespace_exists(Oid tablespace) {
+  // Relative to the data directory. A link counts whether or not it leads anywhere.
+  char path[64];
+  std::snprintf(path, sizeof(path), "%s/%u", PG_TBLSPC_DIR, tablespace);
+  struct stat status;
+  const int saved = errno;
+  const bool exists = lstat(path, &status) == 0;
+  errno = saved;
+  return exists;
+}
+
+void raise_tablespace_in_virtual_range(Oid tablespace) {
+  ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                  errmsg("cannot travel to what lies in the tablespace with OID %u", tablespace),
+                  errdetail("OIDs of tablespaces from %u on stand for moments of history.", kFirstVirtualTablespace),
+                  errhint("The present is not affected. Move its relations to another tablespace, so that history "
+                          "from then on can be read.")));
+  pg_unreachable();
+}
 
 std::size_t moment_table_bytes() {
   return MAXALIGN(sizeof(MomentTable)) + sizeof(Moment) * static_cast<std::size_t>(pg::process_slots());
@@ -80,7 +115,6 @@ void attach_moment_table(void* memory, bool initialize) {
   moments = reinterpret_cast<Moment*>(static_cast<char*>(memory) + MAXALIGN(sizeof(MomentTable)));
   if (!initialize) return;
   new (table) MomentTable{};
-  SpinLockInit(&table->mutex);
   for (int i = 0; i < pg::process_slots(); i++) new (&moments[i]) Moment{};
 }
 
@@ -88,20 +122,16 @@ Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace) {
   for (int i = 0; i < held_count; i++) {
     if (held[i].tablespace == tablespace && held[i].lsn == lsn) return held[i].virtual_tablespace;
   }
-  if (is_virtual_tablespace(tablespace)) {
-    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                    errmsg("tablespace OID %u is in the range that time travel uses", tablespace)));
-  }
+  if (in_virtual_range(tablespace)) raise_tablespace_in_virtual_range(tablespace);
   int index = -1;
   Oid number = InvalidOid;
   if (held_count < kHeldPairs) {
-    SpinLockAcquire(&table->mutex);
+    const pg::LockHolder holder(pg::Lock::kMoments);
     index = find_or_claim(lsn, tablespace);
     if (index >= 0) {
       table->pairs[index].holders++;
       number = table->pairs[index].virtual_tablespace;
     }
-    SpinLockRelease(&table->mutex);
   }
   if (index < 0) {
     ereport(ERROR,
@@ -116,10 +146,19 @@ Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace) {
 
 void release_virtual_tablespaces() {
   if (held_count == 0) return;
-  SpinLockAcquire(&table->mutex);
-  for (int i = 0; i < held_count; i++) table->pairs[held[i].index].holders--;
-  SpinLockRelease(&table->mutex);
+  const pg::LockHolder holder(pg::Lock::kMoments);
+  for (int i = 0; i < held_count; i++) {
+    Assert(table->pairs[held[i].index].holders > 0);
+    table->pairs[held[i].index].holders--;
+  }
   held_count = 0;
+}
+
+bool holds_virtual_tablespace(Oid virtual_tablespace) {
+  for (int i = 0; i < held_count; i++) {
+    if (held[i].virtual_tablespace == virtual_tablespace) return true;
+  }
+  return false;
 }
 
 void resolve_virtual_tablespace(Oid virtual_tablespace, XLogRecPtr* lsn, Oid* tablespace) {

@@ -1,7 +1,8 @@
 // Virtual tablespaces: one number for (LSN, tablespace), agreed on by all processes, so that historical pages live in
 // shared buffers under tags of their own and sessions at the same LSN share them.
 //
-// A number is never given out twice before 2^28 others were, so buffers of a forgotten moment simply age out.
+// A number is never given out twice before 2^28 others were, so buffers of a forgotten moment simply age out; and never
+// while a pair of the table, or a tablespace of the cluster, has it.
 #pragma once
 
 extern "C" {
@@ -15,10 +16,19 @@ extern "C" {
 
 namespace strata::travel {
 
-// Tablespace OIDs from here on are virtual. PostgreSQL's OID counter would need 3.7 billion objects to reach them.
+// Virtual tablespaces have OIDs from here on. A tablespace of the cluster may have one, too: PostgreSQL's OID counter
+// wraps around, and strata refuses such a tablespace only where it is on when that is made.
 inline constexpr Oid kFirstVirtualTablespace = 0xE0000000;
 
-inline bool is_virtual_tablespace(Oid tablespace) { return tablespace >= kFirstVirtualTablespace; }
+inline bool in_virtual_range(Oid tablespace) { return tablespace >= kFirstVirtualTablespace; }
+
+// A tablespace of the cluster has this OID. Asks the file system.
+bool tablespace_exists(Oid tablespace);
+
+// Pages with this tablespace in their tag are history, and have no file. In any process.
+inline bool is_virtual_tablespace(Oid tablespace) {
+  return in_virtual_range(tablespace) && !tablespace_exists(tablespace);
+}
 
 // What a session travels to.
 struct Moment {
@@ -38,6 +48,11 @@ void attach_moment_table(void* memory, bool initialize);
 // Raises an ERROR (ERRCODE_CONFIGURATION_LIMIT_EXCEEDED) when more pairs are in use than the table holds.
 Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace);
 void release_virtual_tablespaces();
+
+// Whether this process holds it.
+bool holds_virtual_tablespace(Oid virtual_tablespace);
+// For a tablespace of the cluster that nobody can travel to. Raises an ERROR.
+[[noreturn]] void raise_tablespace_in_virtual_range(Oid tablespace);
 
 // What a virtual tablespace that this process holds stands for.
 void resolve_virtual_tablespace(Oid virtual_tablespace, XLogRecPtr* lsn, Oid* tablespace);

@@ -169,6 +169,7 @@ void install_session_hooks() {
   previous_process_utility = ProcessUtility_hook;
   ProcessUtility_hook = process_utility;
   install_permanent_storage_seams();
+  install_tablespace_check();
 }
 
 }  // namespace strata::travel

@@ -41,6 +41,9 @@ void install_multixact_functions(bool travel);
 // Storage seams that every process needs: any of them may evict a historical page from shared buffers.
 void install_permanent_storage_seams();
 
+// Refuses tablespaces with OIDs that stand for moments.
+void install_tablespace_check();
+
 // Forget what was cached about the moment before.
 void forget_catalog_caches();
 

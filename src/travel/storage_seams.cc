@@ -20,6 +20,8 @@ namespace {
 // Stands for a file in an AIO handle whose pages are already there.
 constexpr int kNoFile = -0x57A7;
 
+// In any process: the page has no file. What the file system says of the tablespace decides, because a relation of the
+// present may lie in one with such a number, and its writes must never be discarded.
 bool is_virtual(SMgrRelation relation) { return is_virtual_tablespace(relation->smgr_rlocator.locator.spcOid); }
 
 // The real locator of a virtual one, and the LSN.
@@ -30,7 +32,7 @@ RelFileLocator real_locator(SMgrRelation relation, XLogRecPtr* at) {
 }
 
 SMgrRelation smgr_open(RelFileLocator locator, ProcNumber backend) {
-  if (backend == INVALID_PROC_NUMBER && !is_virtual_tablespace(locator.spcOid)) {
+  if (backend == INVALID_PROC_NUMBER && !holds_virtual_tablespace(locator.spcOid)) {
     locator.spcOid = acquire_virtual_tablespace(current_moment().lsn, locator.spcOid);
   }
   return strata_real_smgropen(locator, backend);
@@ -43,7 +45,7 @@ SMgrRelation smgr_open(RelFileLocator locator, ProcNumber backend) {
 }
 
 void require_virtual(SMgrRelation relation) {
-  if (!is_virtual(relation)) raise_present_page();
+  if (!holds_virtual_tablespace(relation->smgr_rlocator.locator.spcOid)) raise_present_page();
 }
 
 void rebuild(SMgrRelation relation, ForkNumber fork, BlockNumber first, void** buffers, BlockNumber count) {
@@ -182,7 +184,7 @@ BlockNumber relation_get_number_of_blocks(Relation relation, ForkNumber fork) {
 
 // The net under all of the above: no page of the present is found in shared buffers by a travelling session.
 int buf_table_lookup(BufferTag* tag, uint32 hash) {
-  if (!is_virtual_tablespace(tag->spcOid)) raise_present_page();
+  if (!holds_virtual_tablespace(tag->spcOid)) raise_present_page();
   return strata_real_BufTableLookup(tag, hash);
 }
 
