@@ -1,6 +1,8 @@
 #include "store/time_marks.h"
 
+#include <algorithm>
 #include <limits>
+#include <string_view>
 
 #include "store/no_postgres.h"
 
@@ -40,6 +42,13 @@ std::optional<TimeMark> newest_mark(Reader& reader, const std::function<bool(con
   return newest;
 }
 
+// A commit-log page begins as an image of zeroes when the first transaction ID on it is given out. Every other version
+// of it is the end of a transaction.
+bool begins_page(const Version& version) {
+  const std::string_view page = version.value;
+  return version.type == EntryType::kImage && page.find_first_not_of('\0') == std::string_view::npos;
+}
+
 }  // namespace
 
 std::optional<TimeMark> newest_mark_by_time(Reader& reader, std::int64_t time) {
@@ -48,6 +57,22 @@ std::optional<TimeMark> newest_mark_by_time(Reader& reader, std::int64_t time) {
 
 std::optional<TimeMark> newest_mark_by_lsn(Reader& reader, Lsn lsn) {
   return newest_mark(reader, [&](const TimeMark& mark) { return mark.lsn <= lsn; });
+}
+
+Lsn last_transaction_end(Reader& reader, const std::optional<TimeMark>& mark, Lsn at) {
+  Lsn end = mark ? mark->lsn : kInvalidLsn;
+  const Lsn floor = end;
+  // A commit whose timestamp is not later than one before it has no mark. The commit log has all of them.
+  constexpr Key kFirstPage{.kind = KeyKind::kCommitLog};
+  constexpr Key kLastPage{.kind = KeyKind::kCommitLog, .block = std::numeric_limits<std::uint32_t>::max()};
+  reader.scan(
+      kFirstPage, kLastPage, at,
+      [&](const Key&, const Version& version) {
+        if (!begins_page(version)) end = std::max(end, version.lsn);
+        return true;
+      },
+      floor);
+  return end;
 }
 
 }  // namespace strata

@@ -1,5 +1,6 @@
 #include "travel/resolve.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -29,22 +30,35 @@ namespace {
 
 constexpr int kSnapshotTooOld = MAKE_SQLSTATE('7', '2', '0', '0', '0');
 
-// The start of the first commit or abort record later than `time` among what ingest has seen.
-std::optional<XLogRecPtr> first_end_after(TimestampTz time) {
+// What the time index says of a time.
+struct EndsAround {
+  bool has_later = false;                 // whether a commit or abort with a later timestamp has been ingested
+  XLogRecPtr later = InvalidXLogRecPtr;   // the start of the first such record
+  XLogRecPtr before = InvalidXLogRecPtr;  // the end of the last commit or abort before it, or before `newest`
+};
+
+// REQUIRES: without a later one, ingest has reached `newest`.
+EndsAround ends_around(TimestampTz time, XLogRecPtr newest) {
   Reader& reader = pg::store_reader();
-  const Key first = time_mark_key(time + 1);
-  const Key last = time_mark_key(std::numeric_limits<TimestampTz>::max());
-  bool found = false;
-  XLogRecPtr lsn = InvalidXLogRecPtr;
+  EndsAround result;
   pg::guarded([&] {
     const ReadMeter meter(reader, KeyKind::kTimeMark);
-    const auto mark = reader.first_mark_in(first, last);
-    if (!mark) return;
-    if (mark->second.value.size() != sizeof(lsn)) throw StoreError(ErrorKind::kCorrupt, "a time mark has a wrong size");
-    std::memcpy(&lsn, mark->second.value.data(), sizeof(lsn));
-    found = true;
+    const Key last = time_mark_key(std::numeric_limits<TimestampTz>::max());
+    const auto mark = time == std::numeric_limits<TimestampTz>::max()
+                          ? std::nullopt
+                          : reader.first_mark_in(time_mark_key(time + 1), last);
+    result.later = newest;
+    if (mark) {
+      result.has_later = true;
+      if (mark->second.value.size() != sizeof(result.later)) {
+        throw StoreError(ErrorKind::kCorrupt, "a time mark has a wrong size");
+      }
+      std::memcpy(&result.later, mark->second.value.data(), sizeof(result.later));
+    }
+    if (result.later == InvalidXLogRecPtr) return;
+    result.before = last_transaction_end(reader, newest_mark_by_lsn(reader, result.later), result.later);
   });
-  return found ? std::optional<XLogRecPtr>(lsn) : std::nullopt;
+  return result;
 }
 
 // What history can be reached; raises an ERROR when there is none.
@@ -116,18 +130,20 @@ XLogRecPtr resolve_time(TimestampTz time) {
   if (time > GetCurrentTimestamp()) raise_out_of_range(time, "it is in the future", horizon);
   if (time < horizon.time) raise_out_of_range(time, "history does not reach back that far", horizon);
 
-  std::optional<XLogRecPtr> lsn = first_end_after(time);
-  if (!lsn) {
+  EndsAround ends = ends_around(time, InvalidXLogRecPtr);
+  if (!ends.has_later) {
     wait_for_commits_under_way();
     const XLogRecPtr newest = GetXLogInsertEndRecPtr();
     pg::wait_for_visible(newest);
-    lsn = first_end_after(time);
-    if (!lsn) lsn = newest;
+    ends = ends_around(time, newest);
   }
   // Marks are taken away after the horizon has passed them: where it has not passed this time now, none was missing.
   const Horizon later = require_history();
-  if (time < later.time || *lsn < later.lsn) raise_out_of_range(time, "history does not reach back that far", later);
-  return *lsn;
+  if (time < later.time || ends.later < later.lsn) {
+    raise_out_of_range(time, "history does not reach back that far", later);
+  }
+  // Before the first commit of history its moment is the beginning of history: the rows are the same.
+  return std::max<XLogRecPtr>(ends.before, later.lsn);
 }
 
 XLogRecPtr resolve_lsn(XLogRecPtr lsn) {

@@ -1,4 +1,4 @@
-// From a moment in time to an LSN, exactly as recovery_target_time does.
+// From a moment in time to an LSN: the rows are those of recovery_target_time.
 #pragma once
 
 extern "C" {
@@ -10,9 +10,10 @@ extern "C" {
 
 namespace strata::travel {
 
-// The LSN that stands for `time`: the state just before the first commit or abort record, in WAL order, whose timestamp
-// is later. Waits (cancellable) until ingest has seen everything that can decide it. Raises an ERROR
-// (ERRCODE_INVALID_PARAMETER_VALUE) for a time in the future or before the horizon, with the reachable range.
+// The LSN that stands for `time`: the end of the last commit or abort record, in WAL order, before the first one whose
+// timestamp is later. What unfinished transactions write after it does not belong to that time. Waits (cancellable)
+// until ingest has seen everything that can decide it. Raises an ERROR (ERRCODE_INVALID_PARAMETER_VALUE) for a time in
+// the future or before the horizon, with the reachable range.
 XLogRecPtr resolve_time(TimestampTz time);
 
 // Checks that `lsn` can be travelled to, and waits until ingest has reached it. Returns it, or the end of WAL where

@@ -2,7 +2,9 @@
 #
 # A point as LSN is where a WAL record ends. recovery_target_lsn with recovery_target_inclusive = off replays the records
 # that begin before the target; strata.travel_lsn shows the records that end at or before it. At the end of a record these
-# are the same records. A point as time needs no such rule: recovery_target_time means the same to both.
+# are the same records. A point as time is compared twice: its rows with recovery_target_time on a server of its own, and
+# everything, pages as well, with recovery_target_lsn at the LSN that the time stands for: recovery to a time has also replayed
+# what the next transaction wrote before its commit.
 #
 # The recovered server's next transaction ID may be ahead: a hot standby also takes it from the primary's RUNNING_XACTS
 # and ASSIGNMENT records, which plain recovery does not read. What is ahead are transactions that have left no trace yet.
@@ -74,6 +76,7 @@ sub begin
 		points => [],
 		between => [],
 		recovery => undef,
+		recovery_by_time => undef,
 		recovered => undef,
 		pages => 0, relations => 0, databases => 0, dumped => 0, xids => 0, multixacts => 0,
 		differences => [],
@@ -163,12 +166,13 @@ sub compare
 		$self->_recover_to($point);
 		my $recovered = time;
 		$self->_compare_at($point);
+		$self->_leave('recovery');
+		$self->_compare_rows_by_time($point) if $point->{setting} eq 'time';
 		$say->(sprintf('%s: %s, %d pages, recovery %.1f s, comparison %.1f s', $self->{label},
 			@{ $self->{differences} } == $before ? 'same' : (@{ $self->{differences} } - $before) . ' DIFFERENCES',
 			$self->{pages} - $pages, $recovered - $begin, time - $recovered)) if $say;
-		$self->_leave;
 	}
-	$self->{recovery}->discard if $self->{recovery};
+	for my $recovery (grep { $_ } @$self{qw(recovery recovery_by_time)}) { $recovery->discard; }
 	return @{ $self->{differences} };
 }
 
@@ -193,21 +197,42 @@ sub _recover_to
 	my ($self, $point) = @_;
 	$self->{recovery} //= StrataRecovered->new($self->{node});
 	$self->{recovered} = $self->{recovery}->server;
-	my $replayed = $self->{recovery}->recover_to(@$point{qw(setting value)});
+	my $replayed = $self->{recovery}->recover_to('lsn', $point->{lsn});
 	my $behind = $self->{recovered}->safe_psql('postgres', "SELECT '$point->{lsn}'::pg_lsn - '$replayed'::pg_lsn");
 	# At the end of a page of WAL a point may lie behind the header of the next page.
 	$self->_differs("recovery stopped at $replayed, travel goes to $point->{lsn}") if $behind < 0 || $behind > 40;
 	return;
 }
 
+# $which: recovery or recovery_by_time.
 sub _leave
 {
-	my ($self) = @_;
-	my $recovery = $self->{recovery};
+	my ($self, $which) = @_;
+	my $recovery = $self->{$which};
 	$recovery->stop;
 	return if !$recovery->at_end;
 	$recovery->discard;
-	$self->{recovery} = undef;
+	$self->{$which} = undef;
+	return;
+}
+
+# PostgreSQL's own reading of a time: the rows of all databases that its recovery leaves, as dumps. Sequences are no rows
+# of a transaction, and a database that is about to be dropped is gone there already.
+sub _compare_rows_by_time
+{
+	my ($self, $point) = @_;
+	$self->{recovery_by_time} //= StrataRecovered->new($self->{node});
+	my $replayed = $self->{recovery_by_time}->recover_to('time', $point->{value});
+	$self->{recovered} = $self->{recovery_by_time}->server;
+	my $ahead = $self->{recovered}->safe_psql('postgres', "SELECT '$replayed'::pg_lsn - '$point->{lsn}'::pg_lsn");
+	$self->_differs("recovery to a time stopped at $replayed, before $point->{lsn}") if $ahead < -40;
+	my $expected = $self->{wal}->last_end_at($point->{value});
+	$self->_differs("travel goes to $point->{lsn}, WAL says $expected") if defined $expected && $point->{lsn} ne $expected;
+	my %now = map { $_ => 1 } split /\n/, $self->{node}->safe_psql('postgres', 'SELECT datname, oid FROM pg_database WHERE datallowconn');
+	my $then = $self->_same($point, 'postgres', 'databases by time',
+		'SELECT datname, oid FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY oid');
+	$self->_compare_dumps($point, rows_only => 1, gone => [ map { (split /\|/)[0] } grep { !$now{$_} } split /\n/, $then ]);
+	$self->_leave('recovery_by_time');
 	return;
 }
 
@@ -274,7 +299,7 @@ sub _compare_at
 	$self->_compare_files($point, $_, $self->{recovered}->safe_psql($_, $files_of_database)) for @by_number;
 	$self->_compare_files($point, 'template0', $self->{template0});
 	$self->_compare_transactions($point);
-	$self->_compare_dumps($point, @gone);
+	$self->_compare_dumps($point, gone => \@gone);
 	return;
 }
 
@@ -371,7 +396,8 @@ sub _compare_transactions
 
 sub _compare_dumps
 {
-	my ($self, $point, @gone) = @_;
+	my ($self, $point, %option) = @_;
+	my @gone = @{ $option{gone} };
 	# Between the record of DROP TABLESPACE and the commit, PostgreSQL has the row and no longer the place.
 	my (undef, undef, $error) = $self->{recovered}->psql('postgres', 'SELECT pg_tablespace_location(oid) FROM pg_tablespace');
 	my @options = $error =~ /could not stat file "pg_tblspc/ ? '--no-tablespaces' : ();
@@ -398,6 +424,7 @@ sub _compare_dumps
 		my $text = slurp_file("$self->{dir}/$name.sql.err") . slurp_file("$self->{dir}/$name.sql");
 		$text =~ s/^\\(un)?restrict .*\n//mg;
 		$text =~ s/port \d+//g;
+		$text =~ s/^(SELECT pg_catalog\.setval\().*\n//mg if $option{rows_only};
 		push @texts, $text;
 	}
 	$self->{dumped} += length $texts[0];

@@ -25,14 +25,16 @@ SELECT start_lsn, end_lsn, resource_manager, record_type,
 FROM pg_get_wal_records_info('$from', '$to')
 WHERE resource_manager IN ($odd_managers) OR record_type IN ('RUNNING_XACTS', 'ASSIGNMENT') OR record_type ~ '$odd_types'
 SQL
-	my $self = { node => $node, from => $from, kinds => {}, ends => [], observed => [] };
+	my $self = { node => $node, from => $from, kinds => {}, ends => [], end_lsns => [], observed => [] };
 	for my $row (split /\n/, $rows)
 	{
 		my ($start, $end, $manager, $type, $value) = split /\|/, $row;
 		push @{ $self->{kinds}{"before $manager $type"} }, $start;
 		push @{ $self->{kinds}{"after $manager $type"} }, $end;
 		push @{ $self->{observed} }, [ number_of_lsn($end), $value ] if $type =~ /^(RUNNING_XACTS|ASSIGNMENT)$/;
-		push @{ $self->{ends} }, $value if $type =~ /^(COMMIT|ABORT)/ && $value;
+		next if $type !~ /^(COMMIT|ABORT)/ || !$value;
+		push @{ $self->{ends} }, $value;
+		push @{ $self->{end_lsns} }, $end;
 	}
 	$self->{bytes} = $node->safe_psql('postgres', "SELECT ('$to'::pg_lsn - '$from'::pg_lsn)::bigint");
 	return bless $self, $class;
@@ -112,6 +114,21 @@ sub out_of_order
 		  [ $self->_shifted($inversion->[1], 0), 'at a commit that comes before an earlier one' ];
 	}
 	return @points;
+}
+
+# The LSN that a time stands for: where the last commit or abort record ends before the first one with a later timestamp.
+# Undefined where that one lies before the stretch.
+sub last_end_at
+{
+	my ($self, $time) = @_;
+	my $wanted = _sortable($time);
+	my $last;
+	for my $i (0 .. $#{ $self->{ends} })
+	{
+		last if _sortable($self->{ends}[$i]) gt $wanted;
+		$last = $self->{end_lsns}[$i];
+	}
+	return $last;
 }
 
 # Trailing zeroes of the microseconds are not printed everywhere.

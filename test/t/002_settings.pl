@@ -10,10 +10,11 @@ use Test::More;
 my $node = new_node('settings');
 $node->safe_psql('postgres', 'CREATE EXTENSION strata');
 $node->safe_psql('postgres', 'CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE ROLE traveller SUPERUSER LOGIN');
+my $before_lsn = lsn_in($node);
+$node->safe_psql('postgres', 'CREATE TABLE last_before (a int)');
 my $then = now_in($node);
 my $then_lsn = lsn_in($node);
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (2), (3)');
-my $later_lsn = lsn_in($node);
 my $count = 'SELECT count(*) FROM t;';
 my $go = "SET strata.travel_time = '$then';";
 
@@ -54,7 +55,7 @@ SET strata.travel_time = :'moment'; $count", 1, 'a time without a zone is read i
 prints("SET strata.travel_time = 'now'; $count", 3, '"now" waits until ingest has reached it');
 prints("SET strata.travel_time = 'now'; SELECT pg_is_in_recovery();", 't', 'at "now" the session travels all the same');
 prints("SET strata.travel_lsn = '$then_lsn'; $count", 1, 'strata.travel_lsn takes an LSN');
-prints("SELECT strata.lsn_at('$then') >= '$then_lsn' AND strata.lsn_at('$then') < '$later_lsn'", 't', 'a time is an LSN before the next commit');
+prints("SELECT strata.lsn_at('$then') <= '$then_lsn' AND strata.lsn_at('$then') > '$before_lsn'", 't', 'a time is where the last commit before it ended');
 
 # Errors.
 refused("SET strata.travel_lsn = '$then_lsn'", qr/22023.*cannot set "strata.travel_lsn" while "strata.travel_time" is set.*RESET strata.travel_time/s,

@@ -61,7 +61,7 @@ my %truth = (
 	'strata.horizon() and strata.status() agree' => '(h.lsn, h."time") = (s.horizon_lsn, s.horizon_time) AND h."time" < clock_timestamp() FROM strata.horizon() h, strata.status() s',
 	'strata.lsn_at(horizon) is at the horizon or later' => 'strata.lsn_at("time") >= lsn FROM strata.horizon()',
 	'strata.time_at(strata.lsn_at(t)) is t or earlier' => "strata.time_at(strata.lsn_at('$time')) <= '$time'",
-	'strata.lsn_at(strata.time_at(lsn)) is not before that commit' => "strata.lsn_at(strata.time_at('$lsn')) >= '$lsn'",
+	'strata.lsn_at(strata.time_at(lsn)) is where that commit ended' => "strata.lsn_at(strata.time_at('$lsn')) <= '$lsn' AND strata.time_at(strata.lsn_at(strata.time_at('$lsn'))) = strata.time_at('$lsn')",
 	'strata.time_at is the time of the last commit' => 'strata.time_at(pg_current_wal_insert_lsn()) = "timestamp" FROM pg_last_committed_xact()',
 	'strata.wait_for returns how far history is' => "strata.wait_for(pg_current_wal_insert_lsn()) >= '$lsn'",
 	'strata.layers() lists the files that strata.status() counts' => '(SELECT count(*) FROM strata.layers()) >= 1 AND (SELECT sum(bytes) > 0 AND bool_and(lsn_begin < lsn_end AND entries > 0) FROM strata.layers())');

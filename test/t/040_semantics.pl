@@ -50,10 +50,11 @@ BEGIN;
 SELECT a FROM t WHERE a = 1 FOR SHARE;
 INSERT INTO t VALUES (5000, 'prepared');
 PREPARE TRANSACTION 'p1';
+CREATE TABLE last_before (a int);
 SQL
 my $path = $node->safe_psql('postgres', "SELECT pg_relation_filepath('t')");
 my $prepared = $node->safe_psql('postgres', "SELECT transaction FROM pg_prepared_xacts WHERE gid = 'p1'");
-my $next_xid = $prepared + 1;
+my $next_xid = $prepared + 2;
 my $multixact = $node->safe_psql('postgres', 'SELECT xmax FROM t WHERE a = 1');
 my $members = $node->safe_psql('postgres', "SELECT * FROM pg_get_multixact_members('$multixact') ORDER BY 2");
 my $committed = $node->safe_psql('postgres', 'SELECT xmin FROM t WHERE a = 2');

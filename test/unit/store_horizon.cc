@@ -65,5 +65,44 @@ TEST(TimeMarks, AreFoundByTimeAndByLsn) {
   EXPECT_EQ(newest_mark_by_time(reader, std::numeric_limits<std::int64_t>::max())->lsn, marks.back().lsn);
 }
 
+TEST(TimeMarks, TheLastTransactionEndCountsCommitsThatCameOutOfOrder) {
+  FaultEnv env;
+  Region region(std::size_t{1} << 18);
+  Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
+  Writer writer(env, "store", region.shared(), {});
+  Reader reader(env, "store", &region.shared());
+  const auto end_at = [&](Lsn at) { return last_transaction_end(reader, newest_mark_by_lsn(reader, at), at); };
+  const auto status = [](std::uint32_t page, Lsn lsn) {
+    OwnedEntry owned = value({.kind = KeyKind::kCommitLog, .block = page}, lsn, std::string(1, '\1') + "1234");
+    owned.type = EntryType::kXidStatus;
+    owned.base = false;
+    return owned;
+  };
+  for (const bool flushed : {false, true}) {
+    const Lsn base = flushed ? 2000 : 1000;
+    put(writer, {value(time_mark_key(static_cast<std::int64_t>(base)), base, "12345678"), status(0, base)}, base);
+    // A page of the commit log begins: no transaction ended there.
+    OwnedEntry zeroes =
+        value({.kind = KeyKind::kCommitLog, .block = flushed ? 3U : 1U}, base + 10, std::string(8192, '\0'));
+    zeroes.type = EntryType::kImage;
+    put(writer, {zeroes}, base + 10);
+    // These have earlier timestamps than the mark before them.
+    put(writer, {status(0, base + 20)}, base + 20);
+    put(writer, {status(1, base + 30)}, base + 30);
+    put(writer, {value({.kind = KeyKind::kNextXid}, base + 40, "12345678")}, base + 40);
+    writer.publish(base + 40);
+    if (flushed) writer.flush();
+  }
+  EXPECT_EQ(end_at(999), kInvalidLsn);
+  for (const Lsn base : {Lsn{1000}, Lsn{2000}}) {
+    EXPECT_EQ(end_at(base), base);
+    EXPECT_EQ(end_at(base + 19), base);
+    EXPECT_EQ(end_at(base + 20), base + 20);
+    EXPECT_EQ(end_at(base + 29), base + 20);
+    EXPECT_EQ(end_at(base + 30), base + 30);
+    EXPECT_EQ(end_at(base + 999), base + 30);
+  }
+}
+
 }  // namespace
 }  // namespace strata::testing
