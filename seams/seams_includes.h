@@ -30,3 +30,4 @@
 #include "utils/guc_hooks.h"
 #include "utils/relmapper.h"
 #include "utils/snapshot.h"
+#include "utils/syscache.h"

@@ -5,6 +5,7 @@ extern "C" {
 
 #include "access/parallel.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
@@ -29,6 +30,8 @@ Moment requested;
 Oid present_database_tablespace = InvalidOid;
 bool present_read_only = false;
 bool exit_callback_registered = false;
+// The last switch was put off because a procedure or DO block is running.
+bool changed_inside_procedure = false;
 
 ExecutorStart_hook_type previous_executor_start = nullptr;
 ProcessUtility_hook_type previous_process_utility = nullptr;
@@ -43,6 +46,7 @@ void install_travel_seams(bool travel) {
   install_storage_seams(travel);
   install_visibility_seams(travel);
   install_catalog_seams(travel);
+  install_function_seams(travel);
   install_lock_seams(travel);
   install_error_seams(travel);
   install_counter_seams(travel);
@@ -92,6 +96,13 @@ void start_transaction_command() {
 }
 
 [[noreturn]] void raise_pending_change() {
+  if (changed_inside_procedure) {
+    ereport(ERROR,
+            (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+             errmsg("the moment that the session travels to was changed inside a procedure or DO block"),
+             errdetail("Until it ends, its variables have the types of the moment at which it began."),
+             errhint("Set the moment before CALL or DO, or end the procedure or DO block before the next query.")));
+  }
   ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
                   errmsg("the moment that the session travels to was changed after the transaction's first query"),
                   errdetail("The change takes effect with the next transaction."),
@@ -154,6 +165,8 @@ void request_moment(const Moment& moment) {
 }
 
 void switch_to_requested() {
+  changed_inside_procedure = SPI_inside_nonatomic_context();
+  if (changed_inside_procedure) return;
   if (IsTransactionOrTransactionBlock()) {
     const bool before_first_query = IsTransactionState() && !FirstSnapshotSet && !IsSubTransaction();
     if (!before_first_query) return;

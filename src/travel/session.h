@@ -14,7 +14,8 @@ const Moment& requested_moment();
 void request_moment(const Moment& moment);
 
 // Goes to the requested moment if this is a point where that is possible: outside a transaction, or inside one before
-// its first snapshot.
+// its first snapshot. Never inside a procedure or DO block: its variables have the types of the moment that it began
+// at.
 void switch_to_requested();
 
 // How the current moment reads in messages: the text of the setting that asked for it.
@@ -30,6 +31,7 @@ void install_session_hooks();
 void install_storage_seams(bool travel);
 void install_visibility_seams(bool travel);
 void install_catalog_seams(bool travel);
+void install_function_seams(bool travel);
 void install_lock_seams(bool travel);
 void install_error_seams(bool travel);
 void install_counter_seams(bool travel);
