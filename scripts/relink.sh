@@ -33,7 +33,7 @@ same_names() {
 }
 
 declare -A renames=() definer=()
-while read -r verb name object; do
+while read -r verb name object replacement; do
   case $verb in '' | '#'*) continue ;; esac
   [ -f "$backend/$object" ] || die "seams/symbols.txt: '$verb $name $object': no such object file"
   case $verb in
@@ -48,9 +48,14 @@ while read -r verb name object; do
       nm -u "$backend/$object" | grep " U $name\$" >/dev/null ||
         die "seams/symbols.txt: $object does not call the function $name"
       ;;
-    *) die "seams/symbols.txt: a line begins with '$verb': it must be define or bypass" ;;
+    replace)
+      [ -n "$replacement" ] || die "seams/symbols.txt: replace of $name in $object names nothing in its place"
+      nm -u "$backend/$object" | grep " U $name\$" >/dev/null ||
+        die "seams/symbols.txt: $object does not use the variable $name"
+      ;;
+    *) die "seams/symbols.txt: a line begins with '$verb': it must be define, bypass or replace" ;;
   esac
-  renames[$object]+=" --redefine-sym $name=strata_real_$name"
+  renames[$object]+=" --redefine-sym $name=${replacement:-strata_real_$name}"
 done <"$symbols"
 
 for object in "${!renames[@]}"; do

@@ -11,6 +11,12 @@
 
 StrataSeams strata_seams;
 bool strata_enabled = false;
+int strata_reserved_workers = 0;
+int strata_registered_workers = 0;
+
+/* What bgworker.c, pmchild.c, proc.c and postinit.c use instead of max_worker_processes. */
+extern PGDLLIMPORT int strata_worker_slots;
+int strata_worker_slots = 0;
 
 #define SEAM(ret, name, params, args)                                       \
   ret name params;                                                          \
@@ -30,6 +36,8 @@ bool strata_enabled = false;
 
 extern void strata_real_InitializeGUCOptions(void);
 extern void strata_real_process_shared_preload_libraries(void);
+extern void strata_real_InitializeMaxBackends(void);
+extern void strata_real_RegisterBackgroundWorker(BackgroundWorker* worker);
 
 /* Defines strata_enabled among PostgreSQL's own settings: its name has no dot, so it must be there before the file is
  * read. */
@@ -75,4 +83,19 @@ void process_shared_preload_libraries(void) {
     define_refused_setting("strata.travel_lsn", &travel_lsn);
   }
   strata_real_process_shared_preload_libraries();
+}
+
+/* The postmaster's own workers keep within max_worker_processes. */
+void RegisterBackgroundWorker(BackgroundWorker* worker) {
+  if (MaxBackends == 0) {
+    strata_worker_slots = max_worker_processes;
+    if (worker->bgw_restart_time != BGW_NEVER_RESTART) strata_registered_workers++;
+  }
+  strata_real_RegisterBackgroundWorker(worker);
+}
+
+/* Settings are read and libraries are loaded: from here on the number of places stands. */
+void InitializeMaxBackends(void) {
+  strata_worker_slots = max_worker_processes + strata_reserved_workers;
+  strata_real_InitializeMaxBackends();
 }

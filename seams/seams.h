@@ -32,4 +32,12 @@ extern PGDLLIMPORT StrataSeams strata_seams;
 /* The GUC of postgresql.conf. Set before the postmaster loads libraries, then constant. */
 extern PGDLLIMPORT bool strata_enabled;
 
+/* Places for background workers beside max_worker_processes; strata.so sets it while the postmaster preloads libraries.
+ */
+extern PGDLLIMPORT int strata_reserved_workers;
+
+/* Workers that were registered with the postmaster before it started any, and that it starts again whenever they end.
+ */
+extern PGDLLIMPORT int strata_registered_workers;
+
 #endif

@@ -131,3 +131,7 @@ SEAM(Datum, pg_get_multixact_members, (PG_FUNCTION_ARGS), (fcinfo))
 #define SERVER_FUNCTION(name) SEAM(Datum, name, (PG_FUNCTION_ARGS), (fcinfo))
 #include "server_functions.h"
 #undef SERVER_FUNCTION
+
+/* Places for background workers. */
+SEAM(bool, RegisterDynamicBackgroundWorker, (BackgroundWorker * worker, BackgroundWorkerHandle** handle),
+     (worker, handle))

@@ -62,3 +62,62 @@ RETURNS record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_status';
 COMMENT ON FUNCTION strata.status() IS 'what the history of this cluster is doing, what it costs, and its last error';
+
+-- Rows of another moment, beside those that the session sees. Each of these functions sends a traveller: a background worker
+-- that goes to the moment and runs there what the function asks for, in the same database, under the current role and
+-- the session's settings, reading only.
+--
+-- A moment is a time (timestamptz: the state that recovery to it would show), a position in WAL (pg_lsn), or text: a time in
+-- any form that timestamptz reads, an interval before now ('-10 minutes', '10 minutes ago'), or an LSN.
+--
+-- Errors: 22023 where the moment cannot be reached, 42501 without the right to set strata.travel_time (strata.travel_lsn
+-- for an LSN), 53400 where no traveller is free and this statement holds one already, 55000 where strata is off; and
+-- whatever the query raises there.
+
+-- The rows of one statement that returns rows. The arguments after it are its parameters, $1 and so on. Without a column
+-- definition list (in the target list) columns whose types are not PostgreSQL's own are text. With one, types must be those
+-- of the query; a type that is not PostgreSQL's own is read by its name, or as text.
+CREATE FUNCTION strata.query_at(moment timestamp with time zone, query text) RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_query_at_time';
+CREATE FUNCTION strata.query_at(moment pg_lsn, query text) RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_query_at_lsn';
+CREATE FUNCTION strata.query_at(moment text, query text) RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_query_at_words';
+CREATE FUNCTION strata.query_at(moment timestamp with time zone, query text, VARIADIC parameters "any") RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_query_at_time';
+CREATE FUNCTION strata.query_at(moment pg_lsn, query text, VARIADIC parameters "any") RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_query_at_lsn';
+CREATE FUNCTION strata.query_at(moment text, query text, VARIADIC parameters "any") RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_query_at_words';
+COMMENT ON FUNCTION strata.query_at(timestamp with time zone, text) IS 'the rows of a query as of a time';
+COMMENT ON FUNCTION strata.query_at(pg_lsn, text) IS 'the rows of a query as of an LSN';
+COMMENT ON FUNCTION strata.query_at(text, text) IS 'the rows of a query as of a time, ''-10 minutes'' or an LSN';
+COMMENT ON FUNCTION strata.query_at(timestamp with time zone, text, "any") IS 'the rows of a query with parameters as of a time';
+COMMENT ON FUNCTION strata.query_at(pg_lsn, text, "any") IS 'the rows of a query with parameters as of an LSN';
+COMMENT ON FUNCTION strata.query_at(text, text, "any") IS 'the rows of a query with parameters as of a time, ''-10 minutes'' or an LSN';
+
+-- The rows of a table (NULL::mytable names it) with the columns that it has where the session is, matched by name: a column
+-- that was not there yet is null, one that has been dropped since is left out, one of another type is cast as an
+-- assignment casts, or is an error that names it (42804). The table is the one with the same OID, whatever its name was;
+-- where there was none, the one of that name. 42P01 where there was neither.
+CREATE FUNCTION strata.table_at(rowtype anyelement, moment timestamp with time zone) RETURNS SETOF anyelement
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_table_at_time';
+CREATE FUNCTION strata.table_at(rowtype anyelement, moment pg_lsn) RETURNS SETOF anyelement
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_table_at_lsn';
+CREATE FUNCTION strata.table_at(rowtype anyelement, moment text) RETURNS SETOF anyelement
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_table_at_words';
+COMMENT ON FUNCTION strata.table_at(anyelement, timestamp with time zone) IS 'the rows of a table as of a time, with its columns of now';
+COMMENT ON FUNCTION strata.table_at(anyelement, pg_lsn) IS 'the rows of a table as of an LSN, with its columns of now';
+COMMENT ON FUNCTION strata.table_at(anyelement, text) IS 'the rows of a table as of a time, ''-10 minutes'' or an LSN, with its columns of now';
+
+-- The rows of a table as it was, each as a JSON object: for tables that are gone, or have other columns. The name is looked up
+-- at the moment, by the session's search_path where it has no schema.
+CREATE FUNCTION strata.json_at("table" text, moment timestamp with time zone) RETURNS SETOF jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_json_at_time';
+CREATE FUNCTION strata.json_at("table" text, moment pg_lsn) RETURNS SETOF jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_json_at_lsn';
+CREATE FUNCTION strata.json_at("table" text, moment text) RETURNS SETOF jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_json_at_words';
+COMMENT ON FUNCTION strata.json_at(text, timestamp with time zone) IS 'the rows of a table as of a time, as JSON';
+COMMENT ON FUNCTION strata.json_at(text, pg_lsn) IS 'the rows of a table as of an LSN, as JSON';
+COMMENT ON FUNCTION strata.json_at(text, text) IS 'the rows of a table as of a time, ''-10 minutes'' or an LSN, as JSON';

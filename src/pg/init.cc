@@ -16,6 +16,8 @@ PGDLLEXPORT void _PG_init(void);
 #include "sql/explain.h"
 #include "travel/session.h"
 #include "travel/settings.h"
+#include "travellers/places.h"
+#include "travellers/settings.h"
 #include "workers/compaction_worker.h"
 #include "workers/first_start.h"
 #include "workers/flush_worker.h"
@@ -27,6 +29,8 @@ void _PG_init(void) {
   // A session that loads the library by itself (CREATE EXTENSION with strata_enabled = off) gets the SQL functions,
   // which then say that strata is off.
   if (!process_shared_preload_libraries_in_progress || !strata_enabled) return;
+  strata::travellers::define_settings();
+  strata::travellers::install_places();
   strata::pg::define_shared_settings();
   strata::pg::install_shared_memory_hooks();
   strata::pg::register_statistics();

@@ -25,6 +25,8 @@ extern "C" {
 
 #include "travel/moment.h"
 #include "travel/standing.h"
+#include "travellers/channel.h"
+#include "travellers/places.h"
 
 namespace strata::pg {
 
@@ -52,6 +54,9 @@ void request_shared_memory() {
   RequestAddinShmemSpace(CACHELINEALIGN(statistics_bytes()));
   RequestAddinShmemSpace(CACHELINEALIGN(travel::standing_table_bytes()));
   RequestNamedLWLockTranche(kLockTranche, kLocks);
+  RequestAddinShmemSpace(CACHELINEALIGN(travellers::channels_bytes()));
+  RequestAddinShmemSpace(CACHELINEALIGN(travellers::places_bytes()));
+  travellers::request_places_lock();
 }
 
 void startup_shared_memory() {
@@ -91,6 +96,10 @@ void startup_shared_memory() {
   attach_statistics(sums, !found);
   void* places = ShmemInitStruct("strata standing", travel::standing_table_bytes(), &found);
   travel::attach_standing_table(places, !found);
+  void* channels = ShmemInitStruct("strata channels", travellers::channels_bytes(), &found);
+  travellers::attach_channels(channels, !found);
+  void* others = ShmemInitStruct("strata workers", travellers::places_bytes(), &found);
+  travellers::attach_places(others, !found);
 
   LWLockRelease(AddinShmemInitLock);
 }

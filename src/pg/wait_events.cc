@@ -16,9 +16,9 @@ constexpr std::array kNames = {
     "StrataCommitsUnderWay", "StrataFirstStart",     "StrataIngestWal",          "StrataIngestWalRetry",
     "StrataIngestRetry",     "StrataIngestFlush",    "StrataIngestStopped",      "StrataBaselinePace",
     "StrataBaselineRead",    "StrataCompactionIdle", "StrataCompactionHandover", "StrataCompactionRetry",
-    "StrataFlushIdle",       "StrataGivingWay",
+    "StrataFlushIdle",       "StrataGivingWay",      "StrataTravellerIdle",      "StrataTravellerFree",
 };
-static_assert(kNames.size() == static_cast<std::size_t>(Wait::kGivingWay) + 1);
+static_assert(kNames.size() == static_cast<std::size_t>(Wait::kTravellerFree) + 1);
 
 std::array<uint32, kNames.size()> events;
 

@@ -26,6 +26,8 @@ enum class Wait : int {
   kCompactionRetry,     // StrataCompactionRetry: a merge failed; compaction tries again
   kFlushIdle,           // StrataFlushIdle: there is nothing to flush
   kGivingWay,           // StrataGivingWay: a worker lets sessions have the processors between two portions of work
+  kTravellerIdle,       // StrataTravellerIdle: a traveller waits for the next call of its session
+  kTravellerFree,       // StrataTravellerFree: a session waits until one of strata.max_travellers is free
 };
 
 // For WaitLatch() and its like. The first call in a process for each event may raise an ERROR.

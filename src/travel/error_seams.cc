@@ -12,6 +12,7 @@ extern "C" {
 #include <string_view>
 
 #include "travel/session.h"
+#include "travel/settings.h"
 
 namespace strata::travel {
 
@@ -64,6 +65,7 @@ void err_finish(const char* file, int line, const char* function) {
 }  // namespace
 
 int explain_travel() {
+  if (is_traveller()) return errdetail("The query sees the cluster as of %s.", describe_current_moment());
   errdetail("The session sees the cluster as of %s.", describe_current_moment());
   return errhint("RESET strata.travel_time (or strata.travel_lsn) returns to the present.");
 }

@@ -37,8 +37,13 @@ Moment asked_by_lsn;
 // The role that was allowed to travel when the session left the present: rights are those of the present.
 Oid allowed_role = InvalidOid;
 
-constexpr const char* kTimeName = "strata.travel_time";
-constexpr const char* kLsnName = "strata.travel_lsn";
+constexpr const char* kTimeName = kTimeSetting;
+constexpr const char* kLsnName = kLsnSetting;
+
+bool traveller = false;
+// Whether this traveller is being sent to `ordered`.
+bool under_orders = false;
+Moment ordered;
 
 [[noreturn]] void raise_too_late(const char* name) {
   ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
@@ -105,6 +110,17 @@ Moment find_moment(const char* name, const char* other_name, const char* other_v
   return moment;
 }
 
+Moment find_ordered_moment(XLogRecPtr lsn, bool superuser) {
+  Moment moment;
+  if (lsn == InvalidXLogRecPtr) return moment;
+  moment.lsn = lsn;
+  claim_moment(lsn);
+  moment.counters = counters_at(lsn);
+  moment.superuser = superuser;
+  moment.database_tablespace = database_tablespace_at(MyDatabaseId, lsn);
+  return moment;
+}
+
 // Settings stored for a database or role must never keep anyone from connecting: there an error becomes a warning, as
 // for any other setting, and the session starts in the present.
 bool is_stored_setting(GucSource source) {
@@ -137,6 +153,12 @@ bool check(const char* name, const char* other_name, const char* other_value, ch
            GucSource source, XLogRecPtr (*resolve)(const char*)) {
   Moment moment;
   const char* text = *value;
+  if (traveller && !under_orders && !InitializingParallelWorker && source >= PGC_S_INTERACTIVE) {
+    GUC_check_errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
+    GUC_check_errmsg("a query that is run at another moment cannot travel in time itself");
+    GUC_check_errhint("strata.query_at() in the query reaches other moments.");
+    return false;
+  }
   if (text[0] != '\0') {
     if (source == PGC_S_FILE || source == PGC_S_ARGV || source == PGC_S_ENV_VAR) {
       GUC_check_errmsg("parameter \"%s\" can be set only for sessions, databases and roles", name);
@@ -145,6 +167,8 @@ bool check(const char* name, const char* other_name, const char* other_value, ch
     if (source == PGC_S_TEST) return true;
     if (IsParallelWorker()) {
       moment = current_moment();
+    } else if (under_orders) {
+      moment = ordered;
     } else if (is_client_session()) {
       if (!IsTransactionState()) {
         GUC_check_errmsg("parameter \"%s\" cannot be set outside a transaction", name);
@@ -155,6 +179,8 @@ bool check(const char* name, const char* other_name, const char* other_value, ch
       } else if (!find_moment_or_explain(name, other_name, other_value, text, resolve, source, &moment)) {
         return false;
       }
+    } else if (traveller && InitializingParallelWorker) {
+      // Among the settings of a session that travels itself: they are not where this process goes.
     } else if (!is_stored_setting(source)) {
       GUC_check_errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
       GUC_check_errmsg("only an ordinary client session can travel in time");
@@ -193,6 +219,30 @@ void assign_travel_lsn(const char*, void* extra) {
 const char* describe_current_moment() {
   const char* text = travel_time != nullptr && travel_time[0] != '\0' ? travel_time : travel_lsn;
   return psprintf("%s (LSN %X/%X)", text != nullptr ? text : "", LSN_FORMAT_ARGS(current_moment().lsn));
+}
+
+void require_right_to_travel(const char* setting) { require_permission(setting); }
+
+void become_traveller() { traveller = true; }
+
+bool is_traveller() { return traveller; }
+
+void work_for(Oid role) { allowed_role = role; }
+
+void travel_as_ordered(XLogRecPtr lsn, bool superuser) {
+  Assert(traveller);
+  ordered = find_ordered_moment(lsn, superuser);
+  under_orders = true;
+  PG_TRY();
+  {
+    SetConfigOption(kTimeName, "", PGC_USERSET, PGC_S_SESSION);
+    SetConfigOption(kLsnName, ordered.is_present() ? "" : psprintf("%X/%X", LSN_FORMAT_ARGS(lsn)), PGC_USERSET,
+                    PGC_S_SESSION);
+  }
+  PG_FINALLY();
+  { under_orders = false; }
+  PG_END_TRY();
+  switch_to_requested();
 }
 
 void define_travel_settings() {

@@ -1,0 +1,70 @@
+// What a session asks of a traveller: the bytes of one message.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+#include "lib/stringinfo.h"
+}
+
+namespace strata::travellers {
+
+enum class RequestKind : char {
+  kQuery = 'q',  // one statement, with parameters
+  kTable = 't',  // the rows of a table, as a row type of the session's moment has them
+};
+
+// On whose behalf, at which moment, under which settings.
+struct Orders {
+  XLogRecPtr lsn;
+  bool superuser;        // whether the role is one at the session's moment
+  Oid role;              // the session's current role
+  int security_context;  // SECURITY_* of the session
+  const char* settings;  // as settings_to_carry() has them
+  int settings_bytes;
+  RequestKind kind;
+};
+
+struct Parameter {
+  Oid type;
+  bool null;
+  bool as_text;
+  const char* type_name;
+  const char* text;  // as_text
+  Datum value;       // not as_text
+};
+
+struct Query {
+  const char* text;
+  int count;
+  Parameter* parameters;
+};
+
+// A column that the session expects.
+struct WantedColumn {
+  const char* name;
+  Oid type;
+  const char* type_name;
+};
+
+struct Table {
+  Oid oid;  // of the session's moment
+  const char* schema;
+  const char* name;
+  int count;
+  WantedColumn* columns;
+  const char* condition;  // over the wanted columns; empty: all rows
+};
+
+// The session's side. The orders are this process's own.
+void put_orders(StringInfo out, XLogRecPtr lsn, RequestKind kind);
+void put_query(StringInfo out, const char* text, int count, const Datum* values, const Oid* types, const bool* nulls);
+void put_table(StringInfo out, const Table& table);
+
+// The traveller's side, in the same order. Everything but parameters' values points into the message.
+Orders take_orders(StringInfo in);
+Query take_query(StringInfo in);
+Table take_table(StringInfo in);
+
+}  // namespace strata::travellers

@@ -1,0 +1,125 @@
+# One statement, several moments: strata.query_at(), what it hands over and what it gives back.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Strata;
+use Test::More;
+
+my $node = new_node('query_at');
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION strata;
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE TABLE orders (id int PRIMARY KEY, total numeric, note text, m mood, p positive, tags text[]);
+INSERT INTO orders SELECT i, i * 1.5, 'n' || i, 'happy', i, ARRAY['a', i::text] FROM generate_series(1, 5) i;
+CREATE TABLE wide (id int, t text);
+ALTER TABLE wide ALTER t SET STORAGE EXTERNAL;
+INSERT INTO wide SELECT i, repeat(md5(i::text), 3000) FROM generate_series(1, 20) i;
+CREATE TABLE gone (a int, b text);
+INSERT INTO gone VALUES (1, 'one'), (2, 'two');
+SQL
+my $then = now_in($node);
+my $lsn = lsn_in($node);
+my $wide = $node->safe_psql('postgres', 'SELECT md5(string_agg(t, \'\' ORDER BY id)) FROM wide');
+$node->safe_psql('postgres', <<'SQL');
+DELETE FROM orders WHERE id <= 2;
+UPDATE orders SET total = 0;
+DELETE FROM wide;
+DROP TABLE gone;
+SQL
+my $now = now_in($node);
+$node->safe_psql('postgres', "CREATE FUNCTION leave() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN EXECUTE ''RESET strata.travel_lsn''; RETURN (SELECT count(*) FROM orders); END'");
+my $later = now_in($node);
+
+sub prints
+{
+	my ($sql, $expected, $name, %option) = @_;
+	my ($out, $error) = try_sql($node, $sql, %option);
+	is($out, $expected, $name) or diag($error);
+	return $error;
+}
+sub fails
+{
+	my ($sql, $like, $name, %option) = @_;
+	my ($out, $error) = try_sql($node, $sql, %option);
+	like($error, $like, $name);
+	return;
+}
+
+# A moment, in each of its forms.
+prints("SELECT * FROM strata.query_at('$then', 'SELECT id, total FROM orders WHERE id < 3 ORDER BY id') AS t(id int, total numeric)", "1|1.5\n2|3.0", 'a time in words');
+prints("SELECT * FROM strata.query_at('$then'::timestamptz, 'SELECT count(*) FROM orders') AS t(n bigint)", 5, 'a time');
+prints("SELECT * FROM strata.query_at('$lsn'::pg_lsn, 'SELECT count(*) FROM orders') AS t(n bigint)", 5, 'an LSN');
+prints("SELECT * FROM strata.query_at('$lsn', 'SELECT count(*) FROM orders') AS t(n bigint)", 5, 'an LSN in words');
+prints("SELECT * FROM strata.query_at('-0 seconds', 'SELECT count(*) FROM orders') AS t(n bigint)", 3, 'an interval before now');
+fails("SELECT * FROM strata.query_at('-100 years', 'SELECT 1') AS t(n int)", qr/22023: .*history does not reach back/, 'a moment before the horizon is an error');
+fails("SELECT * FROM strata.query_at('2999-01-01', 'SELECT 1') AS t(n int)", qr/22023: .*in the future/, 'so is the future');
+fails("SELECT * FROM strata.query_at(NULL::timestamptz, 'SELECT 1') AS t(n int)", qr/22004: .*moment must not be null/, 'so is none');
+
+# Then and now, and two moments, in one statement.
+my $q = sub { my ($at) = @_; return "strata.query_at('$at', 'SELECT id, total FROM orders')"; };
+prints("SELECT id FROM " . $q->($then) . " AS t(id int, total numeric) WHERE id NOT IN (SELECT id FROM orders) ORDER BY id", "1\n2", 'rows that are gone');
+prints("SELECT count(*), count(n.id), sum(t.total), sum(n.total) FROM " . $q->($then) . " AS t(id int, total numeric) LEFT JOIN " . $q->($now) . " AS n(id int, total numeric) USING (id)",
+	'5|3|22.5|0', 'two moments joined');
+prints("SELECT string_agg((SELECT n::text FROM strata.query_at(m, 'SELECT count(*) FROM orders') AS t(n bigint)), ',') FROM unnest(ARRAY['$then', '$now', '$then']::timestamptz[]) m",
+	'5,3,5', 'a moment for each row');
+prints("SELECT strata.query_at('$then', 'SELECT id, total, m FROM orders ORDER BY id') LIMIT 2", "(1,1.5,happy)\n(2,3.0,happy)", 'in a target list, without a column definition list');
+
+# Where it can stand.
+prints("CREATE TABLE saved AS SELECT * FROM " . $q->($then) . " AS t(id int, total numeric); INSERT INTO saved SELECT id + 100, total FROM " . $q->($then) . " AS t(id int, total numeric); SELECT count(*) FROM saved", 10,
+	'in CREATE TABLE AS and INSERT');
+prints("UPDATE saved SET total = -t.total FROM " . $q->($then) . " AS t(id int, total numeric) WHERE t.id = saved.id; SELECT count(*) FROM saved WHERE total < 0", 5, 'in UPDATE FROM');
+prints("CREATE VIEW old AS SELECT * FROM " . $q->($then) . " AS t(id int, total numeric); SELECT count(*) FROM old; DROP VIEW old", 5, 'in a view');
+for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
+{
+	prints("BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM orders; SELECT count(*) FROM " . $q->($then) . " AS t(id int, total numeric); DELETE FROM orders; SELECT count(*) FROM "
+		  . $q->($then) . " AS t(id int, total numeric); ROLLBACK; SELECT count(*) FROM orders", "3\n5\n5\n3", "in a transaction, $level");
+}
+prints("BEGIN; DECLARE c CURSOR FOR SELECT id FROM " . $q->($then) . " AS t(id int, total numeric) ORDER BY id; FETCH 2 FROM c; SELECT count(*) FROM orders; FETCH 1 FROM c; CLOSE c; COMMIT", "1\n2\n3\n3", 'in a cursor');
+prints("BEGIN; DECLARE c CURSOR FOR SELECT strata.query_at('$then', 'SELECT id FROM orders ORDER BY id'); FETCH 2 FROM c; SAVEPOINT s; SELECT 1/0; ROLLBACK TO s; FETCH 1 FROM c; COMMIT", "(1)\n(2)\n(3)",
+	'an open call outlives a failed savepoint');
+prints("DO \$\$ DECLARE n bigint; BEGIN FOR i IN 1..3 LOOP SELECT t.n INTO n FROM strata.query_at('$then', 'SELECT count(*) FROM orders') AS t(n bigint); RAISE NOTICE 'n %', n; END LOOP; END \$\$; SELECT 'done'", 'done', 'in a function');
+prints("SET strata.travel_time = '$now'; SELECT count(*) FROM orders; SELECT * FROM strata.query_at('$then', 'SELECT count(*) FROM orders') AS t(n bigint); SELECT count(*) FROM orders; SHOW strata.travel_time; RESET strata.travel_time; SELECT count(*) FROM orders",
+	"3\n5\n3\n$now\n3", 'from a session that travels itself');
+prints("SELECT * FROM strata.query_at('$then', 'SELECT n FROM strata.query_at(\$1, ''SELECT count(*) FROM orders'') AS t(n bigint)', '$now'::timestamptz) AS t(n bigint)", 3, 'a query of the past that asks for another moment');
+prints("SELECT * FROM strata.query_at('$then', 'SHOW strata.travel_lsn') AS t(l text)", $node->safe_psql('postgres', "SELECT strata.lsn_at('$then')"), 'SHOW in the query says where it is');
+like((try_sql($node, "SELECT * FROM strata.query_at('$then', 'EXPLAIN SELECT * FROM orders') AS t(l text)"))[0], qr/Seq Scan on orders/, 'EXPLAIN of the past');
+
+# Parameters.
+prints("SELECT * FROM strata.query_at('$then', 'SELECT id FROM orders WHERE id = \$1 AND note = \$2 AND m = \$3 AND p = \$4 AND tags = \$5', 2, 'n2', 'happy'::mood, 2::positive, ARRAY['a', '2']) AS t(id int)", 2, 'parameters of many types');
+prints("SELECT * FROM strata.query_at('$then', 'SELECT \$1::int IS NULL, \$2', NULL::int, NULL::text) AS t(a bool, b text)", 't|', 'null parameters');
+prints("SELECT * FROM strata.query_at('$then', 'SELECT id FROM orders WHERE id = ANY (ARRAY[\$1, \$2])', VARIADIC ARRAY[1, 2]) AS t(id int) ORDER BY 1", "1\n2", 'VARIADIC with an array');
+prints("SELECT o.id, t.note FROM orders o, strata.query_at('$then', 'SELECT note FROM orders WHERE id = \$1', o.id) AS t(note text) ORDER BY 1", "3|n3\n4|n4\n5|n5", 'parameters from another table of the statement');
+prints("SELECT length(t) FROM strata.query_at('$then', 'SELECT \$1', repeat('x', 1000000)) AS t(t text)", 1000000, 'a parameter that is larger than the queue');
+
+# Types.
+prints("SELECT md5(string_agg(t, '' ORDER BY id)) FROM strata.query_at('$then', 'SELECT id, t FROM wide') AS t(id int, t text)", $wide, 'values out of line');
+prints("SELECT * FROM strata.query_at('$then', 'SELECT m, p, tags FROM orders WHERE id = 1') AS t(m mood, p positive, tags text[])", 'happy|1|{a,1}', 'an enum, a domain and an array');
+prints("SELECT * FROM strata.query_at('$then', 'SELECT m, p, o FROM orders o WHERE id = 1') AS t(m text, p int, o text)", 'happy|1|(1,1.5,n1,happy,1,"{a,1}")', 'each as text, or as what a domain is over');
+prints("SELECT * FROM strata.query_at('$then', 'SELECT ''gone''::regclass') AS t(c text)", 'gone', 'the name of a table that is gone');
+prints("SELECT * FROM strata.query_at('$then', 'SELECT a, b FROM gone ORDER BY a') AS t(a int, b text)", "1|one\n2|two", 'a table that is gone');
+prints("SELECT * FROM strata.query_at('$then', 'SELECT 1.237') AS t(n numeric(4,2))", '1.24', 'a length in the column definition list is applied');
+fails("SELECT * FROM strata.query_at('$then', 'SELECT ''abcdef''::text') AS t(n varchar(3))", qr/22001: .*too long/s, 'and may be too short');
+fails("SELECT * FROM strata.query_at('$then', 'SELECT id, note FROM orders') AS t(id int, note int)", qr/42804: .*column 2 \("note"\) of the query has type text, and type integer is expected/, 'another type is an error that names the column');
+fails("SELECT * FROM strata.query_at('$then', 'SELECT id, note FROM orders') AS t(id int)", qr/42804: .*returns 2 columns, and 1 are expected/, 'so is another number of columns');
+prints("ALTER TYPE mood RENAME VALUE 'happy' TO 'glad'", '', 'an enum value is renamed');
+fails("SELECT * FROM strata.query_at('$then', 'SELECT m FROM orders') AS t(m mood)", qr/22P02: .*invalid input value for enum mood: "happy"/, 'a value that the type of now has not is an error');
+prints("ALTER TYPE mood RENAME VALUE 'glad' TO 'happy'", '', 'and it is named back');
+
+my $error;
+
+# Only reading, one statement, that returns rows.
+fails("SELECT * FROM strata.query_at('$then', 'INSERT INTO orders VALUES (9) RETURNING id') AS t(id int)", qr/25006: .*cannot execute INSERT while travelling in time/, 'writing is refused');
+fails("SELECT * FROM strata.query_at('$then', 'SELECT nextval(''x'')') AS t(id int)", qr/ERROR/, 'so is nextval');
+fails("SELECT * FROM strata.query_at('$then', 'SELECT 1; SELECT 2') AS t(id int)", qr/42601: .*only one statement/, 'two statements are refused');
+fails("SELECT * FROM strata.query_at('$then', 'DROP TABLE orders') AS t(id int)", qr/42601: .*DROP TABLE query does not return tuples/, 'a statement without rows is refused');
+fails("SELECT * FROM strata.query_at('$then', '') AS t(id int)", qr/42601/, 'nothing too');
+fails("SELECT * FROM strata.query_at('$then', 'SELECT set_config(''strata.travel_$_'', '''', false)') AS t(id text)", qr/55000: .*cannot travel in time itself/, "the query cannot leave its moment by strata.travel_$_") for qw(time lsn);
+$error = prints("SELECT * FROM strata.query_at('$later', 'SELECT leave()') AS t(n bigint); SELECT * FROM strata.query_at('$later', 'SELECT count(*) FROM orders') AS t(n bigint)", 3, 'nor by RESET, after which the traveller is sent there anew');
+like($error, qr/25001/, 'and which is an error for what follows in the query');
+
+log_is_clean($node);
+$node->stop;
+done_testing();
