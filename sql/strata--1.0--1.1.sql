@@ -121,3 +121,13 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_json
 COMMENT ON FUNCTION strata.json_at(text, timestamp with time zone) IS 'the rows of a table as of a time, as JSON';
 COMMENT ON FUNCTION strata.json_at(text, pg_lsn) IS 'the rows of a table as of an LSN, as JSON';
 COMMENT ON FUNCTION strata.json_at(text, text) IS 'the rows of a table as of a time, ''-10 minutes'' or an LSN, as JSON';
+
+-- The moments just before and after a transaction ended, by a commit or by an abort: what recovery_target_xid with
+-- recovery_target_inclusive = off and on would show. A transaction in between does not belong to either side by its start, but
+-- by its end. Errors: 22023 for a transaction that has not ended, that ended before history begins, or whose commit log is gone.
+CREATE FUNCTION strata.before_xact(xid8) RETURNS pg_lsn
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'strata_before_xact';
+CREATE FUNCTION strata.after_xact(xid8) RETURNS pg_lsn
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'strata_after_xact';
+COMMENT ON FUNCTION strata.before_xact(xid8) IS 'the LSN just before a transaction committed or aborted';
+COMMENT ON FUNCTION strata.after_xact(xid8) IS 'the LSN just after a transaction committed or aborted';
