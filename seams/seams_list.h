@@ -84,6 +84,9 @@ SEAM(bool, LockHeldByMe, (const LOCKTAG* locktag, LOCKMODE lockmode, bool orstro
 SEAM(bool, superuser, (void), ())
 SEAM(bool, superuser_arg, (Oid roleid), (roleid))
 SEAM(bool, has_privs_of_role, (Oid member, Oid role), (member, role))
+SEAM(void*, load_external_function,
+     (const char* filename, const char* funcname, bool signalNotFound, void** filehandle),
+     (filename, funcname, signalNotFound, filehandle))
 SEAM(AclResult, pg_parameter_aclcheck, (const char* name, Oid roleid, AclMode mode), (name, roleid, mode))
 SEAM(bool, check_role, (char** newval, void** extra, GucSource source), (newval, extra, source))
 SEAM(bool, check_session_authorization, (char** newval, void** extra, GucSource source), (newval, extra, source))

@@ -114,6 +114,8 @@ void drop_caches_at_switch() {
   PG_END_TRY();
 }
 
+bool drops_caches_at_switch() { return at_switch; }
+
 bool session_is_superuser_now() {
   if (!current_moment().superuser) return false;
   // The leader of a parallel worker has been asked; what a worker asks itself, it asks of its role.

@@ -18,6 +18,8 @@ bool note_role_of_present();
 
 // Drops all caches as a switch does. What is known of the present stays: nothing has changed there.
 void drop_caches_at_switch();
+// Whether that is under way: callbacks for all rows then mean nothing.
+bool drops_caches_at_switch();
 
 // Whether the role that the session had when it left the present is a superuser there, still.
 bool session_is_superuser_now();

@@ -16,17 +16,18 @@ extern "C" {
 #include <cstring>
 
 #include "travel/present_roles.h"
+#include "travel/rights.h"
 #include "travel/session.h"
 
 namespace strata::travel {
-
-namespace {
 
 bool superuser_then_and_now(Oid role) {
   if (!current_moment().superuser || !strata_real_superuser_arg(role)) return false;
   // The leader has been allowed what the worker only repeats.
   return InitializingParallelWorker || (session_is_superuser_now() && superuser_now(role));
 }
+
+namespace {
 
 bool current_user_is_superuser() { return superuser_then_and_now(GetUserId()); }
 

@@ -52,6 +52,7 @@ void install_travel_seams(bool travel) {
   install_counter_seams(travel);
   install_rights_seams(travel);
   install_refusals(travel);
+  install_code_seams(travel);
   install_size_functions(travel);
   install_multixact_functions(travel);
 }
@@ -159,6 +160,10 @@ void process_utility(PlannedStmt* planned, const char* text, bool read_only_tree
 const Moment& current_moment() { return current; }
 const Moment& requested_moment() { return requested; }
 
+Oid database_tablespace_of_present() {
+  return current.is_present() ? MyDatabaseTableSpace : present_database_tablespace;
+}
+
 void request_moment(const Moment& moment) {
   if (IsParallelWorker()) return;
   requested = moment;
@@ -183,6 +188,7 @@ void install_session_hooks() {
   ProcessUtility_hook = process_utility;
   install_permanent_storage_seams();
   install_tablespace_check();
+  install_code_hooks();
 }
 
 }  // namespace strata::travel

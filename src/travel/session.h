@@ -18,6 +18,9 @@ void request_moment(const Moment& moment);
 // at.
 void switch_to_requested();
 
+// Where the session's database lies now. It cannot be moved while a session is connected to it.
+Oid database_tablespace_of_present();
+
 // How the current moment reads in messages: the text of the setting that asked for it.
 const char* describe_current_moment();
 
@@ -37,6 +40,7 @@ void install_error_seams(bool travel);
 void install_counter_seams(bool travel);
 void install_rights_seams(bool travel);
 void install_refusals(bool travel);
+void install_code_seams(bool travel);
 void install_size_functions(bool travel);
 void install_multixact_functions(bool travel);
 
@@ -45,6 +49,8 @@ void install_permanent_storage_seams();
 
 // Refuses tablespaces with OIDs that stand for moments.
 void install_tablespace_check();
+// Keeps code of the past from changing the session's moment. From _PG_init.
+void install_code_hooks();
 
 // Forget what was cached about the moment before.
 void forget_catalog_caches();

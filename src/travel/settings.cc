@@ -21,6 +21,7 @@ extern "C" {
 
 #include "pg/lsn_format.h"
 #include "travel/database.h"
+#include "travel/present_functions.h"
 #include "travel/present_roles.h"
 #include "travel/resolve.h"
 #include "travel/session.h"
@@ -106,6 +107,7 @@ Moment find_moment(const char* name, const char* other_name, const char* other_v
   claim_moment(moment.lsn);
   moment.counters = counters_at(moment.lsn);
   moment.superuser = travelling() ? current_moment().superuser : note_role_of_present();
+  if (!travelling()) note_functions_of_present();
   moment.database_tablespace = database_tablespace_at(MyDatabaseId, moment.lsn);
   return moment;
 }
@@ -117,6 +119,7 @@ Moment find_ordered_moment(XLogRecPtr lsn, bool superuser) {
   claim_moment(lsn);
   moment.counters = counters_at(lsn);
   moment.superuser = superuser;
+  if (!travelling()) note_functions_of_present();
   moment.database_tablespace = database_tablespace_at(MyDatabaseId, lsn);
   return moment;
 }
