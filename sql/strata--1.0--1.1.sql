@@ -30,6 +30,9 @@
 --   last_error_time,
 --   hint                 the last error of ingest, null when there was none
 --   travel_lsn           the LSN at which this session sees the cluster; null in the present
+--   held_wal_bytes       WAL that is held back for history
+--   held_wal_limit       how many bytes of it may be before history is given up: strata.max_wal_lag, or what is derived
+--                        from the room on the disk of pg_wal; null: no limit
 DROP FUNCTION strata.status();
 CREATE FUNCTION strata.status(
     OUT state text,
@@ -57,7 +60,9 @@ CREATE FUNCTION strata.status(
     OUT last_error text,
     OUT last_error_time timestamp with time zone,
     OUT hint text,
-    OUT travel_lsn pg_lsn)
+    OUT travel_lsn pg_lsn,
+    OUT held_wal_bytes bigint,
+    OUT held_wal_limit bigint)
 RETURNS record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_status';

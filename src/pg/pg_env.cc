@@ -3,6 +3,7 @@
 #include "pg/guard.h"
 #include "pg/pointed_env.h"
 #include "pg/wait_events.h"
+#include "pg/wal_space.h"
 #include "pg/wal_images.h"
 
 extern "C" {
@@ -128,12 +129,23 @@ class PgWritableFile final : public WritableFile {
   off_t written_out_ = offset_;  // what is before it is on its way
 };
 
+// Layers leave alone the room that WAL needs: without it the server would stop.
+void leave_room_for_wal(const std::string& path) {
+  if (!path.ends_with(".layer") || !store_shares_disk_of_wal()) return;
+  const WalSpace space = wal_space();
+  if (!space.known || space.free >= space.reserve) return;
+  throw StoreError(ErrorKind::kNoSpace, "file \"" + path + "\" is not created: " + std::to_string(space.free >> 20) +
+                                            " MB are free, and WAL on the same disk may need " +
+                                            std::to_string(space.reserve >> 20) + " MB");
+}
+
 class PgEnv final : public Env {
  public:
   std::unique_ptr<ReadableFile> open(const std::string& path) override {
     return std::make_unique<PgReadableFile>(path);
   }
   std::unique_ptr<WritableFile> create(const std::string& path) override {
+    leave_room_for_wal(path);
     return std::make_unique<PgWritableFile>(path, O_CREAT | O_TRUNC);
   }
   std::unique_ptr<WritableFile> append_to(const std::string& path) override {

@@ -22,6 +22,7 @@ extern "C" {
 #include "sql/prerequisites.h"
 #include "sql/row.h"
 #include "travel/session.h"
+#include "workers/wal_lag.h"
 
 namespace strata::sql {
 
@@ -210,6 +211,10 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   row_values.add_text(unreadable ? store.error.hint : snapshot.last.hint);
   const XLogRecPtr travel_lsn = travel::current_moment().lsn;
   row_values.add(LSNGetDatum(travel_lsn), travel_lsn == InvalidXLogRecPtr);
+  workers::WalLag lag_of_wal;
+  pg::guarded([&] { lag_of_wal = workers::wal_lag(); });
+  row_values.add_int(static_cast<int64>(lag_of_wal.held));
+  row_values.add_int(static_cast<int64>(lag_of_wal.limit), lag_of_wal.limit == kMaxLsn);
   PG_RETURN_DATUM(row(fcinfo, row_values.values(), row_values.nulls()));
 }
 

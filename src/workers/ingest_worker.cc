@@ -245,7 +245,7 @@ void make_room_for_history() {
     report_trouble(error.what());
   }
   try {
-    drop_slot();
+    if (drop_slot()) ask_for_checkpoint();
   } catch (const pg::PgError& error) {
     clean_up_after_error();
     report_trouble(error.what());

@@ -87,10 +87,13 @@ void release_slot() {
   pg::caught([] { ReplicationSlotRelease(); });
 }
 
-void drop_slot() {
-  pg::caught([] {
-    if (SearchNamedReplicationSlot(kSlotName, true) != nullptr) ReplicationSlotDrop(kSlotName, true);
+bool drop_slot() {
+  bool exists = false;
+  pg::caught([&] {
+    exists = SearchNamedReplicationSlot(kSlotName, true) != nullptr;
+    if (exists) ReplicationSlotDrop(kSlotName, true);
   });
+  return exists;
 }
 
 }  // namespace strata::workers

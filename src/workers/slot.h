@@ -18,8 +18,8 @@ void advance_slot(Lsn lsn);
 // Gives the slot back, which keeps its WAL. No error when it was not taken.
 void release_slot();
 
-// Removes it, so that it keeps no WAL. No error when there is none. REQUIRES: this process has not taken it.
+// Removes it, so that it keeps no WAL. False: there was none. REQUIRES: this process has not taken it.
 // Throws pg::PgError.
-void drop_slot();
+bool drop_slot();
 
 }  // namespace strata::workers

@@ -19,11 +19,22 @@ inline constexpr const char* kSlotLost = "the replication slot \"strata\" has lo
 // REQUIRES: called from _PG_init while the postmaster preloads libraries.
 void define_wal_lag_settings();
 
+// What history holds back of WAL, and how much of it may be: bytes.
+struct WalLag {
+  Lsn held = 0;
+  Lsn limit = kMaxLsn;  // kMaxLsn: no limit
+};
+// As the slot is now. Any process. Throws pg::PgError.
+[[nodiscard]] WalLag wal_lag();
+
 // WAL that is flushed to layer files when so much of it is not; well below strata.max_wal_lag.
 [[nodiscard]] Lsn max_unflushed_wal();
 
-// For ingest. Throws HistoryLost when the slot holds back more than strata.max_wal_lag, or has been invalidated. Cheap.
+// For ingest. Throws HistoryLost when the slot holds back more than the limit, or has been invalidated. Cheap.
 void check_wal_lag();
+
+// WAL that is not held back any more goes with the next checkpoint: asks for one, and does not wait.
+void ask_for_checkpoint();
 
 // For another process, in case that one hangs: takes the WAL from it when it has not acted for a while. Cheap.
 void enforce_wal_lag();

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct Fault {
   std::uint32_t operations;
   std::uint64_t failed;  // calls that have failed
   char path[112];        // a part of the paths; behind a leading '$' their end
+  std::uint64_t room;    // bytes that every file system says are free; 0: what it has
 };
 
 template <class Function>
@@ -54,9 +56,14 @@ bool is_chosen(const Fault& fault, const char* path) {
   return length >= end && std::strcmp(path + length - end, fault.path + 1) == 0;
 }
 
+Fault* chosen_fault() {
+  static Fault* const fault = map_fault();
+  return fault;
+}
+
 // Sets errno when the call is to fail.
 bool fails(std::uint32_t operation, const char* path) {
-  static Fault* const fault = map_fault();
+  Fault* const fault = chosen_fault();
   if (fault == nullptr || fault->error == 0 || (fault->operations & operation) == 0) return false;
   if (!is_chosen(*fault, path)) return false;
   __atomic_fetch_add(&fault->failed, 1, __ATOMIC_SEQ_CST);
@@ -125,6 +132,14 @@ EXPORT int unlink(const char* path) {
 EXPORT int access(const char* path, int mode) {
   static const auto original = real<int(const char*, int)>("access");
   return fails(kAccess, path) ? -1 : original(path, mode);
+}
+
+EXPORT int statvfs(const char* path, struct statvfs* disk) {
+  static const auto original = real<int(const char*, struct statvfs*)>("statvfs");
+  const int result = original(path, disk);
+  const Fault* const fault = chosen_fault();
+  if (result == 0 && fault != nullptr && fault->room != 0) disk->f_bavail = fault->room / disk->f_frsize;
+  return result;
 }
 
 EXPORT DIR* opendir(const char* path) {

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Strata;
 
-our @EXPORT = qw(new_faulty_node start_faulty fail_io heal_io failed_calls);
+our @EXPORT = qw(new_faulty_node start_faulty fail_io heal_io failed_calls leave_room);
 
 # As io_faults.cc has them.
 my %operations = (create => 1, write => 2, sync => 4, read => 8, rename => 16, remove => 32, access => 64);
@@ -24,7 +24,7 @@ sub new_faulty_node
 	my $start = delete $conf{start} // 1;
 	my $node = new_node($name, %conf, start => 0);
 	$control = PostgreSQL::Test::Utils::tempdir . '/faults';
-	append_to_file($control, pack('l< L< Q< a112', 0, 0, 0, ''));
+	append_to_file($control, pack('l< L< Q< a112 Q<', 0, 0, 0, '', 0));
 	if ($start)
 	{
 		start_faulty($node);
@@ -57,6 +57,17 @@ sub heal_io { _write(0, 0, ''); return; }
 
 # How many calls have failed since fail_io().
 sub failed_calls { return unpack('x8 Q<', slurp_file($control)); }
+
+# From now on every file system says that it has so many bytes free; 0: what it has.
+sub leave_room
+{
+	my ($bytes) = @_;
+	open(my $file, '+<:raw', $control) or die "$control: $!";
+	sysseek($file, 128, 0);
+	syswrite($file, pack('Q<', $bytes));
+	close $file;
+	return;
+}
 
 sub _write
 {
