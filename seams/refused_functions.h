@@ -7,7 +7,6 @@
 REFUSED_FUNCTION(pg_xact_commit_timestamp)
 REFUSED_FUNCTION(pg_xact_commit_timestamp_origin)
 REFUSED_FUNCTION(pg_last_committed_xact)
-REFUSED_FUNCTION(pg_prepared_xact)
 REFUSED_FUNCTION(pg_control_checkpoint)
 REFUSED_FUNCTION(pg_control_recovery)
 REFUSED_FUNCTION(pg_replication_origin_progress)
@@ -15,13 +14,10 @@ REFUSED_FUNCTION(pg_replication_origin_session_progress)
 REFUSED_FUNCTION(pg_show_replication_origin_status)
 REFUSED_FUNCTION(pg_tablespace_databases)
 
-/* A travelling session is not a standby: there is no replay to ask about or to steer. */
+/* A travelling session is not a standby: there is no replay to steer. */
 REFUSED_FUNCTION(pg_promote)
 REFUSED_FUNCTION(pg_wal_replay_pause)
 REFUSED_FUNCTION(pg_wal_replay_resume)
-REFUSED_FUNCTION(pg_is_wal_replay_paused)
-REFUSED_FUNCTION(pg_get_wal_replay_pause_state)
-REFUSED_FUNCTION(pg_last_wal_receive_lsn)
 
 /* What a standby may do and a traveller may not: change the server or its files. */
 REFUSED_FUNCTION(pg_backup_start)

@@ -71,6 +71,8 @@ SEAM(bool, isTempOrTempToastNamespace, (Oid namespaceId), (namespaceId))
 SEAM(bool, RecoveryInProgress, (void), ())
 SEAM(bool, XLogInsertAllowed, (void), ())
 SEAM_VOID(StartTransactionCommand, (void), ())
+SEAM_VOID(BeginReportingGUCOptions, (void), ())
+SEAM(const char*, show_in_hot_standby, (void), ())
 SEAM(LockAcquireResult, LockAcquire, (const LOCKTAG* locktag, LOCKMODE lockmode, bool sessionLock, bool dontWait),
      (locktag, lockmode, sessionLock, dontWait))
 SEAM(LockAcquireResult, LockAcquireExtended,
@@ -126,6 +128,12 @@ SEAM(Datum, pg_tablespace_size_oid, (PG_FUNCTION_ARGS), (fcinfo))
 SEAM(Datum, pg_tablespace_size_name, (PG_FUNCTION_ARGS), (fcinfo))
 SEAM(Datum, pg_tablespace_location, (PG_FUNCTION_ARGS), (fcinfo))
 SEAM(Datum, pg_get_multixact_members, (PG_FUNCTION_ARGS), (fcinfo))
+
+/* SQL functions that answer as recovery that stands still at the moment. */
+SEAM(Datum, pg_is_wal_replay_paused, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_get_wal_replay_pause_state, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_last_wal_receive_lsn, (PG_FUNCTION_ARGS), (fcinfo))
+SEAM(Datum, pg_prepared_xact, (PG_FUNCTION_ARGS), (fcinfo))
 
 #define REFUSED_FUNCTION(name) SEAM(Datum, name, (PG_FUNCTION_ARGS), (fcinfo))
 #include "refused_functions.h"

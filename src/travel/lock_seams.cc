@@ -1,5 +1,6 @@
 // Locks of a travelling session. What it reads cannot change, so locks on relations, pages, tuples and objects of the
-// past are granted without a word to anybody: present sessions neither wait for it nor it for them.
+// past are granted without a word to anybody: present sessions neither wait for it nor it for them. Access methods lock
+// pages in any mode to scan; modes that announce a change are refused for relations and objects, as in recovery.
 extern "C" {
 #include "seams_includes.h"
 
@@ -21,10 +22,11 @@ LockAcquireResult lock_acquire_extended(const LOCKTAG* tag, LOCKMODE mode, bool 
     return strata_real_LockAcquireExtended(tag, mode, session_lock, dont_wait, report_memory_error, local_lock,
                                            log_failure);
   }
-  if (mode > RowExclusiveLock) {
-    ereport(ERROR,
-            (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot acquire lock mode %s while travelling in time",
-                                                                GetLockmodeName(tag->locktag_lockmethodid, mode))));
+  if (mode > RowExclusiveLock && is_object_lock(tag)) {
+    ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                    errmsg("cannot acquire lock mode %s on a relation or object while travelling in time",
+                           GetLockmodeName(tag->locktag_lockmethodid, mode)),
+                    explain_travel()));
   }
   if (local_lock != nullptr) *local_lock = nullptr;
   // "Already clear": the caller has no invalidation messages to wait for.

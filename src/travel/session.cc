@@ -55,6 +55,7 @@ void install_travel_seams(bool travel) {
   install_code_seams(travel);
   install_size_functions(travel);
   install_multixact_functions(travel);
+  install_standby_functions(travel);
 }
 
 void switch_to(const Moment& moment) {
@@ -75,6 +76,7 @@ void switch_to(const Moment& moment) {
   install_travel_seams(!moment.is_present());
   if (IsTransactionState()) XactReadOnly = moment.is_present() ? present_read_only : true;
   drop_caches_at_switch();
+  report_read_only();
 }
 
 // A parallel worker goes where its leader is, once it is connected and before its transaction starts.
@@ -94,6 +96,13 @@ void start_transaction_command() {
   }
   strata_real_StartTransactionCommand();
   if (requested != current) switch_to_requested();
+}
+
+// The first report says what the session is that the client's options and stored settings have asked for. libpq decides
+// by it whether to stay (target_session_attrs).
+void begin_reporting_settings() {
+  if (requested != current) switch_to_requested();
+  strata_real_BeginReportingGUCOptions();
 }
 
 [[noreturn]] void raise_pending_change() {
@@ -182,6 +191,7 @@ void switch_to_requested() {
 
 void install_session_hooks() {
   strata_seams.StartTransactionCommand = start_transaction_command;
+  strata_seams.BeginReportingGUCOptions = begin_reporting_settings;
   previous_executor_start = ExecutorStart_hook;
   ExecutorStart_hook = executor_start;
   previous_process_utility = ProcessUtility_hook;

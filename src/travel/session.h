@@ -43,6 +43,10 @@ void install_refusals(bool travel);
 void install_code_seams(bool travel);
 void install_size_functions(bool travel);
 void install_multixact_functions(bool travel);
+void install_standby_functions(bool travel);
+
+// Tells the client what kind of server the session is now, by in_hot_standby.
+void report_read_only();
 
 // Storage seams that every process needs: any of them may evict a historical page from shared buffers.
 void install_permanent_storage_seams();

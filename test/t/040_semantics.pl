@@ -93,6 +93,13 @@ $node->safe_psql('postgres', "BEGIN; INSERT INTO t VALUES (5002, 'prepared'); PR
 # name => [ query, what it must print at the moment ]; queries for refusals and for the server need no answer.
 my %past = (
 	pg_is_in_recovery => [ 'SELECT pg_is_in_recovery()', 't' ],
+	in_hot_standby => [ 'SHOW in_hot_standby', 'on' ],
+	transaction_read_only => [ 'SHOW transaction_read_only', 'on' ],
+	pg_is_wal_replay_paused => [ 'SELECT pg_is_wal_replay_paused()', 't' ],
+	pg_get_wal_replay_pause_state => [ 'SELECT pg_get_wal_replay_pause_state()', 'paused' ],
+	pg_last_wal_receive_lsn => [ 'SELECT pg_last_wal_receive_lsn() IS NULL', 't' ],
+	pg_prepared_xact => [ 'SELECT count(*) FROM pg_prepared_xact()', 0 ],
+	pg_prepared_xacts => [ 'SELECT * FROM pg_prepared_xacts', '' ],
 	pg_last_wal_replay_lsn => [ 'SELECT pg_last_wal_replay_lsn()', $lsn ],
 	pg_last_xact_replay_timestamp => [ "SELECT pg_last_xact_replay_timestamp() = strata.time_at('$lsn'), pg_last_xact_replay_timestamp() < '$then'", 't|t' ],
 	pg_current_snapshot => [ 'SELECT pg_current_snapshot()', "$next_xid:$next_xid:" ],
@@ -140,8 +147,8 @@ my $new_lo = "lo_open(77, x'20000'::int)";
 my %refused = (
 	(map { $_ => "SELECT $_()" } qw(
 		  pg_current_wal_lsn pg_current_wal_insert_lsn pg_current_wal_flush_lsn pg_switch_wal pg_log_standby_snapshot pg_promote
-		  pg_wal_replay_pause pg_wal_replay_resume pg_is_wal_replay_paused pg_get_wal_replay_pause_state pg_last_wal_receive_lsn
-		  pg_backup_stop pg_current_xact_id txid_current pg_last_committed_xact pg_prepared_xact pg_control_checkpoint
+		  pg_wal_replay_pause pg_wal_replay_resume
+		  pg_backup_stop pg_current_xact_id txid_current pg_last_committed_xact pg_control_checkpoint
 		  pg_control_recovery pg_sync_replication_slots pg_stat_reset pg_stat_reset_shared pg_stat_reset_slru
 		  pg_show_replication_origin_status)),
 	(map { $_ => "SELECT $_('0/2000000')" } qw(pg_walfile_name pg_walfile_name_offset)),
@@ -152,7 +159,6 @@ my %refused = (
 	(map { $_ => "SELECT $_(1)" } qw(pg_stat_reset_backend_stats pg_stat_reset_subscription_stats lo_creat lo_create pg_tablespace_databases)),
 	(map { $_ => "SELECT $_('t'::regclass)" } qw(pg_stat_reset_single_function_counters pg_stat_reset_single_table_counters)),
 	(map { $_ => "SELECT $_('$committed'::xid)" } qw(pg_xact_commit_timestamp pg_xact_commit_timestamp_origin)),
-	pg_prepared_xacts => 'SELECT * FROM pg_prepared_xacts',
 	pg_create_restore_point => "SELECT pg_create_restore_point('x')",
 	pg_logical_emit_message => "SELECT pg_logical_emit_message(true, 'a', 'b')",
 	pg_backup_start => "SELECT pg_backup_start('x')",
