@@ -10,6 +10,7 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "tcop/utility.h"
+#include "utils/guc_tables.h"
 #include "utils/snapmgr.h"
 
 #include "seams.h"
@@ -58,7 +59,23 @@ void install_travel_seams(bool travel) {
   install_standby_functions(travel);
 }
 
+bool is_stored(const char* setting) {
+  const auto* variable = get_config_handle(setting);
+  return variable != nullptr && variable->source >= PGC_S_GLOBAL && variable->source <= PGC_S_DATABASE_USER;
+}
+
+// A superuser whom a stored setting has put into the past must not take it for the present: a dump, for example.
+void tell_superuser() {
+  if (!current.superuser || IsParallelWorker()) return;
+  if (!is_stored("strata.travel_time") && !is_stored("strata.travel_lsn")) return;
+  ereport(NOTICE, (errmsg("this session travels in time"),
+                   errdetail("The session sees the cluster as of %s, as is stored for its database or role.",
+                             describe_current_moment()),
+                   errhint("SET strata.travel_time = '' (or strata.travel_lsn) goes to the present.")));
+}
+
 void switch_to(const Moment& moment) {
+  const bool leaves_present = current.is_present() && !moment.is_present();
   if (!exit_callback_registered) {
     before_shmem_exit(leave_at_exit, 0);
     exit_callback_registered = true;
@@ -77,6 +94,7 @@ void switch_to(const Moment& moment) {
   if (IsTransactionState()) XactReadOnly = moment.is_present() ? present_read_only : true;
   drop_caches_at_switch();
   report_read_only();
+  if (leaves_present) tell_superuser();
 }
 
 // A parallel worker goes where its leader is, once it is connected and before its transaction starts.

@@ -130,6 +130,17 @@ bool is_stored_setting(GucSource source) {
   return source == PGC_S_GLOBAL || source == PGC_S_DATABASE || source == PGC_S_USER || source == PGC_S_DATABASE_USER;
 }
 
+// ALTER DATABASE and ALTER ROLE ... SET put others into the past, superusers among them: who does that must have the
+// right to travel.
+bool may_store(const char* name) {
+  if (pg_parameter_aclcheck(name, GetUserId(), ACL_SET) == ACLCHECK_OK) return true;
+  GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+  GUC_check_errmsg("permission denied to store parameter \"%s\"", name);
+  GUC_check_errdetail("Who stores a moment for a database, role or function must have the right to travel.");
+  GUC_check_errhint("A superuser may travel, and a role with GRANT SET ON PARAMETER %s.", name);
+  return false;
+}
+
 bool find_moment_or_explain(const char* name, const char* other_name, const char* other_value, const char* text,
                             XLogRecPtr (*resolve)(const char*), GucSource source, Moment* moment) {
   MemoryContext context = CurrentMemoryContext;
@@ -167,7 +178,7 @@ bool check(const char* name, const char* other_name, const char* other_value, ch
       GUC_check_errmsg("parameter \"%s\" can be set only for sessions, databases and roles", name);
       return false;
     }
-    if (source == PGC_S_TEST) return true;
+    if (source == PGC_S_TEST) return may_store(name);
     if (IsParallelWorker()) {
       moment = current_moment();
     } else if (under_orders) {
