@@ -16,6 +16,7 @@ PGDLLEXPORT void _PG_init(void);
 #include "sql/explain.h"
 #include "travel/session.h"
 #include "travel/settings.h"
+#include "travellers/past_scan.h"
 #include "travellers/places.h"
 #include "travellers/settings.h"
 #include "workers/compaction_worker.h"
@@ -31,6 +32,7 @@ void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress || !strata_enabled) return;
   strata::travellers::define_settings();
   strata::travellers::install_places();
+  strata::travellers::install_past_scan();
   strata::pg::define_shared_settings();
   strata::pg::install_shared_memory_hooks();
   strata::pg::register_statistics();

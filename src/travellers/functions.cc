@@ -17,6 +17,7 @@ extern "C" {
 }
 
 #include "travellers/call.h"
+#include "travellers/functions.h"
 #include "travellers/moments.h"
 #include "travellers/request.h"
 #include "travellers/values.h"
@@ -25,8 +26,6 @@ namespace strata::travellers {
 
 namespace {
 
-enum class MomentType { kTime, kLsn, kWords };
-
 void require_value(FunctionCallInfo fcinfo, int argument, const char* what) {
   if (!PG_ARGISNULL(argument)) return;
   ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", what)));
@@ -34,15 +33,7 @@ void require_value(FunctionCallInfo fcinfo, int argument, const char* what) {
 
 XLogRecPtr moment_argument(FunctionCallInfo fcinfo, int argument, MomentType type) {
   require_value(fcinfo, argument, "the moment");
-  switch (type) {
-    case MomentType::kTime:
-      return moment_at_time(PG_GETARG_TIMESTAMPTZ(argument));
-    case MomentType::kLsn:
-      return moment_at_lsn(PG_GETARG_LSN(argument));
-    case MomentType::kWords:
-      return moment_in_words(text_to_cstring(PG_GETARG_TEXT_PP(argument)));
-  }
-  pg_unreachable();
+  return moment_of(PG_GETARG_DATUM(argument), type);
 }
 
 // What a query of the function's rows keeps between them.
@@ -110,27 +101,6 @@ Datum query_at(FunctionCallInfo fcinfo, MomentType type) {
   return composite(fcinfo);
 }
 
-Table describe_table(Oid row_type_oid, TupleDesc columns) {
-  Table table = {};
-  table.oid = get_typ_typrelid(row_type_oid);
-  if (!OidIsValid(table.oid)) {
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                    errmsg("type %s is not the row type of a table", format_type_be(row_type_oid)),
-                    errhint("Call it as strata.table_at(NULL::mytable, moment).")));
-  }
-  table.schema = get_namespace_name(get_rel_namespace(table.oid));
-  table.name = get_rel_name(table.oid);
-  table.condition = "";
-  table.columns = static_cast<WantedColumn*>(palloc0(sizeof(WantedColumn) * static_cast<Size>(columns->natts + 1)));
-  for (int i = 0; i < columns->natts; i++) {
-    const Form_pg_attribute column = TupleDescAttr(columns, i);
-    if (column->attisdropped) continue;
-    table.columns[table.count++] =
-        WantedColumn{NameStr(column->attname), column->atttypid, name_of_type(column->atttypid)};
-  }
-  return table;
-}
-
 void begin_table(FunctionCallInfo fcinfo, MomentType type) {
   FuncCallContext* context = SRF_FIRSTCALL_INIT();
   MemoryContext previous = MemoryContextSwitchTo(context->multi_call_memory_ctx);
@@ -187,6 +157,39 @@ Datum json_at(FunctionCallInfo fcinfo, MomentType type) {
 }
 
 }  // namespace
+
+XLogRecPtr moment_of(Datum moment, MomentType type) {
+  switch (type) {
+    case MomentType::kTime:
+      return moment_at_time(DatumGetTimestampTz(moment));
+    case MomentType::kLsn:
+      return moment_at_lsn(DatumGetLSN(moment));
+    case MomentType::kWords:
+      return moment_in_words(text_to_cstring(DatumGetTextPP(moment)));
+  }
+  pg_unreachable();
+}
+
+Table describe_table(Oid row_type_oid, TupleDesc columns) {
+  Table table = {};
+  table.oid = get_typ_typrelid(row_type_oid);
+  if (!OidIsValid(table.oid)) {
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("type %s is not the row type of a table", format_type_be(row_type_oid)),
+                    errhint("Call it as strata.table_at(NULL::mytable, moment).")));
+  }
+  table.schema = get_namespace_name(get_rel_namespace(table.oid));
+  table.name = get_rel_name(table.oid);
+  table.condition = "";
+  table.columns = static_cast<WantedColumn*>(palloc0(sizeof(WantedColumn) * static_cast<Size>(columns->natts + 1)));
+  for (int i = 0; i < columns->natts; i++) {
+    const Form_pg_attribute column = TupleDescAttr(columns, i);
+    if (column->attisdropped) continue;
+    table.columns[table.count++] =
+        WantedColumn{NameStr(column->attname), column->atttypid, name_of_type(column->atttypid)};
+  }
+  return table;
+}
 
 extern "C" {
 

@@ -87,6 +87,20 @@ prints("SELECT * FROM strata.query_at('$then', 'SELECT n FROM strata.query_at(\$
 prints("SELECT * FROM strata.query_at('$then', 'SHOW strata.travel_lsn') AS t(l text)", $node->safe_psql('postgres', "SELECT strata.lsn_at('$then')"), 'SHOW in the query says where it is');
 like((try_sql($node, "SELECT * FROM strata.query_at('$then', 'EXPLAIN SELECT * FROM orders') AS t(l text)"))[0], qr/Seq Scan on orders/, 'EXPLAIN of the past');
 
+# Rows come one by one, in FROM too, and the scan that brings them does what one of a function does.
+my $endless = "strata.query_at('$then', 'SELECT generate_series(1, 1000000000000)') AS t(i bigint)";
+prints("SET statement_timeout = '60s'; SELECT i FROM $endless LIMIT 2; SELECT EXISTS (SELECT FROM $endless WHERE i > 3); BEGIN; DECLARE c CURSOR FOR SELECT i FROM $endless; FETCH 2 FROM c; COMMIT", "1\n2\nt\n1\n2",
+	'a LIMIT, an EXISTS and the end of a cursor stop a query without end');
+like((try_sql($node, "EXPLAIN SELECT id FROM " . $q->($then) . " AS t(id int, total numeric) WHERE id > 1"))[0], qr/Custom Scan \(StrataPastScan\).*Filter: .*Rows of: query_at/s, 'EXPLAIN shows the scan');
+prints("SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SELECT count(*), count(DISTINCT t.id) FROM orders o, " . $q->($then) . " AS t(id int, total numeric) WHERE o.id <= t.id", '6|3', 'it is scanned again');
+prints("BEGIN; DECLARE c SCROLL CURSOR FOR SELECT id FROM " . $q->($then) . " AS t(id int, total numeric) ORDER BY id + 0; FETCH 3 FROM c; FETCH PRIOR FROM c; COMMIT; BEGIN; DECLARE c SCROLL CURSOR FOR SELECT id FROM strata.query_at('$then', 'SELECT id FROM orders ORDER BY id') AS t(id int); FETCH 2 FROM c; FETCH PRIOR FROM c; COMMIT", "1\n2\n3\n2\n1\n2\n1", 'backwards too, in a cursor');
+prints("PREPARE p(timestamptz, int) AS SELECT t.id, \$2 FROM strata.query_at(\$1, 'SELECT id FROM orders WHERE id = \$1', \$2) AS t(id int); SET plan_cache_mode = force_generic_plan; EXECUTE p('$then', 1); EXECUTE p('$now', 1); EXECUTE p('$then', 2)", "1|1\n2|2", 'a prepared statement');
+prints("SELECT t, t.id FROM " . $q->($then) . " AS t(id int, total numeric) WHERE id = 1", '(1,1.5)|1', 'a whole row');
+prints("SELECT total, n FROM ROWS FROM (strata.query_at('$then', 'SELECT id, total FROM orders ORDER BY id') AS (id int, total numeric)) WITH ORDINALITY AS t(id, total, n) LIMIT 1", '1.5|1', 'and works with it');
+prints("SELECT count(*) FROM " . $q->($then) . " AS t(id int, total numeric)", 5, 'no column at all');
+$node->safe_psql('postgres', 'CREATE ROLE barred SUPERUSER LOGIN; ALTER ROLE barred NOSUPERUSER; GRANT USAGE ON SCHEMA strata TO barred; REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA strata FROM PUBLIC');
+fails("SELECT * FROM " . $q->($then) . " AS t(id int, total numeric)", qr/42501: .*permission denied for function query_at/, 'the right to execute the function is asked', user => 'barred');
+
 # Parameters.
 prints("SELECT * FROM strata.query_at('$then', 'SELECT id FROM orders WHERE id = \$1 AND note = \$2 AND m = \$3 AND p = \$4 AND tags = \$5', 2, 'n2', 'happy'::mood, 2::positive, ARRAY['a', '2']) AS t(id int)", 2, 'parameters of many types');
 prints("SELECT * FROM strata.query_at('$then', 'SELECT \$1::int IS NULL, \$2', NULL::int, NULL::text) AS t(a bool, b text)", 't|', 'null parameters');

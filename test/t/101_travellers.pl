@@ -166,10 +166,12 @@ $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activit
 is($waiter->query_safe(at_then('SELECT 9', 'a int')) =~ s/^8\n//r, 9, 'and goes on when one comes free: idle ones of other sessions give way');
 $_->quit for $waiter;
 for (@sleepers) { $_->{stderr} = ''; $_->quit; }
-my $four = join(', ', map { "strata.query_at('$then', 'SELECT $_') AS t$_(a int)" } 1 .. 4);
+my $four = join(' UNION ALL ', map { "SELECT * FROM strata.query_at('$then', 'SELECT $_') AS t$_(a int)" } 1 .. 4);
+my $together = join(', ', map { "strata.query_at('$then', 'SELECT $_') AS t$_(a int)" } 1 .. 4);
 fails("BEGIN; DECLARE c1 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c1; DECLARE c2 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c2; DECLARE c3 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c3; DECLARE c4 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c4;",
 	qr/53400: .*no traveller is free.*strata\.max_travellers/s, 'a statement that holds all of them gets an error that names the setting');
-prints("SELECT count(*) FROM $four", 1, 'but one call after the other needs one traveller only');
+fails("SELECT count(*) FROM $together", qr/53400: .*no traveller is free/, 'so does one that reads four at the same time');
+prints("SELECT count(*) FROM ($four) u", 4, 'but one call after the other needs one traveller only');
 
 # Two hundred calls leave nothing behind.
 my $segments = $node->safe_psql('postgres', "SELECT count(*) FROM pg_ls_dir('pg_dynshmem')");
