@@ -62,7 +62,7 @@ AclResult parameter_aclcheck(const char*, Oid role, AclMode) {
 }
 
 bool may_change_role(const char* role) {
-  if (InitializingParallelWorker || current_moment().superuser || std::strcmp(role, "none") == 0) return true;
+  if (InitializingParallelWorker || std::strcmp(role, "none") == 0 || session_is_superuser_now()) return true;
   GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
   GUC_check_errmsg("only a superuser may change its role while travelling in time");
   GUC_check_errdetail("The session sees the cluster as of %s.", describe_current_moment());
