@@ -82,7 +82,11 @@ SEAM(LockAcquireResult, LockAcquireExtended,
 SEAM(bool, LockRelease, (const LOCKTAG* locktag, LOCKMODE lockmode, bool sessionLock), (locktag, lockmode, sessionLock))
 SEAM(bool, LockHeldByMe, (const LOCKTAG* locktag, LOCKMODE lockmode, bool orstronger), (locktag, lockmode, orstronger))
 
+/* What others see of the session. */
+SEAM_VOID(pgstat_report_activity, (BackendState state, const char* cmd_str), (state, cmd_str))
+
 /* Rights. */
+SEAM_VOID(aclcheck_error, (AclResult aclerr, ObjectType objtype, const char* objectname), (aclerr, objtype, objectname))
 SEAM(bool, superuser, (void), ())
 SEAM(bool, superuser_arg, (Oid roleid), (roleid))
 SEAM(bool, has_privs_of_role, (Oid member, Oid role), (member, role))

@@ -136,3 +136,19 @@ CREATE FUNCTION strata.after_xact(xid8) RETURNS pg_lsn
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'strata_after_xact';
 COMMENT ON FUNCTION strata.before_xact(xid8) IS 'the LSN just before a transaction committed or aborted';
 COMMENT ON FUNCTION strata.after_xact(xid8) IS 'the LSN just after a transaction committed or aborted';
+
+-- The sessions and background workers that see the cluster in the past.
+--   pid      as in pg_stat_activity
+--   role     whom the session belongs to, by the name that the role has where the caller is; null where there is none
+--   moment   when the last commit or abort ended that belongs to what it sees; null where history holds none, or not any more
+--   lsn      the LSN at which it sees the cluster
+--   since    when it went there
+CREATE FUNCTION strata.travellers(
+    OUT pid integer,
+    OUT role text,
+    OUT moment timestamp with time zone,
+    OUT lsn pg_lsn,
+    OUT since timestamp with time zone)
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'strata_travellers';
+COMMENT ON FUNCTION strata.travellers() IS 'who is in the past, where, and since when';

@@ -8,6 +8,7 @@ extern "C" {
 
 #include "access/parallel.h"
 #include "catalog/pg_authid_d.h"
+#include "libpq/libpq-be.h"
 #include "utils/lsyscache.h"
 
 #include "seams.h"
@@ -56,6 +57,20 @@ bool has_privileges_of_role(Oid member, Oid role) {
   return strata_real_has_privs_of_role(member, role) && (about == About::kData || has_privileges_now(member, role));
 }
 
+// A role that is not in the catalogs of then has no rights to anything there, and should be told that.
+void check_acl_error(AclResult result, ObjectType type, const char* name) {
+  const Oid role = GetUserId();
+  if (result == ACLCHECK_NO_PRIV && !SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role))) {
+    const char* role_name = role == GetSessionUserId() && MyProcPort != nullptr ? MyProcPort->user_name : nullptr;
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    role_name != nullptr
+                        ? errmsg("role \"%s\" did not exist at the moment that the session travels to", role_name)
+                        : errmsg("the role with OID %u did not exist at the moment that the session travels to", role),
+                    explain_travel()));
+  }
+  strata_real_aclcheck_error(result, type, name);
+}
+
 // The leader of a parallel worker has been allowed what the worker only repeats.
 AclResult parameter_aclcheck(const char*, Oid role, AclMode) {
   return InitializingParallelWorker || superuser_then_and_now(role) ? ACLCHECK_OK : ACLCHECK_NO_PRIV;
@@ -94,6 +109,7 @@ Datum for_superusers(FunctionCallInfo fcinfo) {
 }  // namespace
 
 void install_rights_seams(bool travel) {
+  strata_seams.aclcheck_error = travel ? check_acl_error : nullptr;
   strata_seams.superuser = travel ? current_user_is_superuser : nullptr;
   strata_seams.superuser_arg = travel ? superuser_then_and_now : nullptr;
   strata_seams.has_privs_of_role = travel ? has_privileges_of_role : nullptr;

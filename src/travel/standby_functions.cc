@@ -5,10 +5,12 @@ extern "C" {
 
 #include "nodes/execnodes.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "seams.h"
 }
 
+#include "pg/lsn_format.h"
 #include "travel/session.h"
 
 namespace strata::travel {
@@ -16,6 +18,19 @@ namespace strata::travel {
 namespace {
 
 const char* in_hot_standby() { return "on"; }
+
+// pg_stat_activity shows the query with the moment before it.
+void report_activity(BackendState state, const char* query) {
+  static char* shown = nullptr;
+  if (shown == nullptr) {
+    shown = static_cast<char*>(MemoryContextAlloc(TopMemoryContext, pgstat_track_activity_query_size));
+  }
+  if (query != nullptr) {
+    snprintf(shown, pgstat_track_activity_query_size, "/* at LSN %X/%X */ %s", LSN_FORMAT_ARGS(current_moment().lsn),
+             query);
+  }
+  strata_real_pgstat_report_activity(state, query != nullptr ? shown : nullptr);
+}
 
 Datum replay_is_paused(FunctionCallInfo) { return BoolGetDatum(true); }
 
@@ -33,6 +48,7 @@ Datum no_prepared_transactions(FunctionCallInfo fcinfo) {
 }  // namespace
 
 void install_standby_functions(bool travel) {
+  strata_seams.pgstat_report_activity = travel ? report_activity : nullptr;
   strata_seams.show_in_hot_standby = travel ? in_hot_standby : nullptr;
   strata_seams.pg_is_wal_replay_paused = travel ? replay_is_paused : nullptr;
   strata_seams.pg_get_wal_replay_pause_state = travel ? replay_pause_state : nullptr;

@@ -5,6 +5,7 @@ extern "C" {
 #include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
+#include "utils/timestamp.h"
 }
 
 #include <initializer_list>
@@ -18,6 +19,7 @@ namespace {
 struct Place {
   pg_atomic_uint64 stands;
   pg_atomic_uint64 announced;
+  pg_atomic_uint64 standing_since;  // a TimestampTz
   // Of retention alone: since when this place has been in its way, and as which LSN.
   XLogRecPtr in_the_way;
   TimestampTz since;
@@ -46,6 +48,7 @@ void attach_standing_table(void* memory, bool initialize) {
   for (int i = 0; i < pg::process_slots(); i++) {
     pg_atomic_init_u64(&places[i].stands, InvalidXLogRecPtr);
     pg_atomic_init_u64(&places[i].announced, InvalidXLogRecPtr);
+    pg_atomic_init_u64(&places[i].standing_since, 0);
     places[i].in_the_way = InvalidXLogRecPtr;
     places[i].since = 0;
   }
@@ -60,6 +63,9 @@ void announce_standing(XLogRecPtr lsn) {
 
 void stand_on(XLogRecPtr lsn) {
   prepare();
+  if (lsn != InvalidXLogRecPtr) {
+    pg_atomic_write_u64(&places[MyProcNumber].standing_since, static_cast<uint64>(GetCurrentTimestamp()));
+  }
   pg_atomic_write_u64(&places[MyProcNumber].stands, lsn);
   pg_write_barrier();
   pg_atomic_write_u64(&places[MyProcNumber].announced, InvalidXLogRecPtr);
@@ -70,6 +76,11 @@ void withdraw_announcement() {
   if (!has_announced) return;
   pg_atomic_write_u64(&places[MyProcNumber].announced, InvalidXLogRecPtr);
   has_announced = false;
+}
+
+Standing standing_of(int slot) {
+  const XLogRecPtr lsn = pg_atomic_read_u64(&places[slot].stands);
+  return Standing{lsn, static_cast<TimestampTz>(pg_atomic_read_u64(&places[slot].standing_since))};
 }
 
 XLogRecPtr oldest_standing(XLogRecPtr wanted, TimestampTz now, std::int64_t max_age) {

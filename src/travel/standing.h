@@ -24,6 +24,13 @@ void stand_on(XLogRecPtr lsn);
 // What was announced has not come to pass. Cheap.
 void withdraw_announcement();
 
+struct Standing {
+  XLogRecPtr lsn;  // InvalidXLogRecPtr: in the present
+  TimestampTz since;
+};
+// Where the process with this number, below pg::process_slots(), stands. It may move at any time.
+Standing standing_of(int slot);
+
 // The lowest LSN below `wanted` that a process stands on or has announced, and has not for longer than `max_age`
 // microseconds since this function first met it; InvalidXLogRecPtr when there is none. Negative: for ever.
 // REQUIRES: called by one process only, which published `wanted` before.
