@@ -33,6 +33,11 @@
 --   held_wal_bytes       WAL that is held back for history
 --   held_wal_limit       how many bytes of it may be before history is given up: strata.max_wal_lag, or what is derived
 --                        from the room on the disk of pg_wal; null: no limit
+--   redo_faults          records whose redo has ended a process (a session, or a worker, which starts again) since the
+--                        server started: none of them is tried again, and the page as of moments that need one is an
+--                        error (XX001); 512 are told apart
+--   redo_fault,
+--   redo_fault_time      the last of them: block, relation's file, LSN and reason; null when there is none
 DROP FUNCTION strata.status();
 CREATE FUNCTION strata.status(
     OUT state text,
@@ -62,7 +67,10 @@ CREATE FUNCTION strata.status(
     OUT hint text,
     OUT travel_lsn pg_lsn,
     OUT held_wal_bytes bigint,
-    OUT held_wal_limit bigint)
+    OUT held_wal_limit bigint,
+    OUT redo_faults bigint,
+    OUT redo_fault text,
+    OUT redo_fault_time timestamp with time zone)
 RETURNS record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_status';

@@ -4,6 +4,7 @@
 #include "pg/guard.h"
 #include "pg/locks.h"
 #include "pg/pg_env.h"
+#include "pg/redo_faults.h"
 #include "pg/statistics.h"
 #include "pg/wait_events.h"
 
@@ -52,6 +53,7 @@ void request_shared_memory() {
   RequestAddinShmemSpace(CACHELINEALIGN(travel::moment_table_bytes()));
   RequestAddinShmemSpace(CACHELINEALIGN(activity_bytes()));
   RequestAddinShmemSpace(CACHELINEALIGN(statistics_bytes()));
+  RequestAddinShmemSpace(CACHELINEALIGN(redo_faults_bytes()));
   RequestAddinShmemSpace(CACHELINEALIGN(travel::standing_table_bytes()));
   RequestNamedLWLockTranche(kLockTranche, kLocks);
   RequestAddinShmemSpace(CACHELINEALIGN(travellers::channels_bytes()));
@@ -94,6 +96,8 @@ void startup_shared_memory() {
   attach_activity(activity, !found);
   void* sums = ShmemInitStruct("strata statistics", statistics_bytes(), &found);
   attach_statistics(sums, !found);
+  void* faults = ShmemInitStruct("strata redo faults", redo_faults_bytes(), &found);
+  attach_redo_faults(faults, !found);
   void* places = ShmemInitStruct("strata standing", travel::standing_table_bytes(), &found);
   travel::attach_standing_table(places, !found);
   void* channels = ShmemInitStruct("strata channels", travellers::channels_bytes(), &found);

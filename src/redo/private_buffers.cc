@@ -3,7 +3,6 @@
 extern "C" {
 #include "storage/aio.h"
 #include "storage/bufmgr.h"
-#include "utils/memutils.h"
 }
 
 #include <cstring>
@@ -40,6 +39,10 @@ void PrivateBuffers::install() {
 
 void PrivateBuffers::restore() {
   recycle();
+  abandon();
+}
+
+void PrivateBuffers::abandon() {
   NLocBuffer = session_count_;
   LocalBufferDescriptors = session_descriptors_;
   LocalBufferBlockPointers = session_blocks_;
@@ -78,14 +81,10 @@ Buffer PrivateBuffers::wrap(const RelFileLocator& locator, ForkNumber fork, Bloc
 Buffer PrivateBuffers::scratch(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, bool written) {
   ResourceOwnerEnlarge(owner_);
   const int i = take(locator, fork, block);
-  if (scratch_pages_[i] == nullptr) {
-    scratch_pages_[i] =
-        static_cast<char*>(MemoryContextAllocAligned(TopMemoryContext, BLCKSZ, PG_IO_ALIGN_SIZE, MCXT_ALLOC_ZERO));
-  } else if (scratch_written_[i]) {
-    std::memset(scratch_pages_[i], 0, BLCKSZ);
-  }
+  char* page = scratch_pages_[i].data();
+  if (scratch_written_[i]) std::memset(page, 0, BLCKSZ);
   scratch_written_[i] = written;
-  blocks_[i] = scratch_pages_[i];
+  blocks_[i] = page;
   PinLocalBuffer(&descriptors_[i], false);
   return -i - 1;
 }

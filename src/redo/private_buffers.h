@@ -12,6 +12,8 @@ extern "C" {
 #include "utils/resowner.h"
 }
 
+#include "redo/guarded_page.h"
+
 namespace strata::redo {
 
 // More than a WAL record has blocks, with room for visibility-map pins.
@@ -28,6 +30,8 @@ class PrivateBuffers {
   void install();
   // Drops every pin that is left and puts back what install() found. Raises nothing.
   void restore();
+  // Puts back what install() found and touches nothing else: the set may be damaged, and is not used again.
+  void abandon();
 
   // A pinned buffer over `page` (BLCKSZ bytes, the caller's) that claims to be that block.
   Buffer wrap(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, char* page);
@@ -46,7 +50,7 @@ class PrivateBuffers {
   BufferDesc descriptors_[kPrivateBuffers] = {};
   Block blocks_[kPrivateBuffers] = {};
   int32 pins_[kPrivateBuffers] = {};
-  char* scratch_pages_[kPrivateBuffers] = {};
+  GuardedPage scratch_pages_[kPrivateBuffers];
   bool scratch_written_[kPrivateBuffers] = {};
 
   int session_count_ = 0;

@@ -16,6 +16,9 @@ extern "C" {
 #include <string>
 
 #include "pg/lsn_format.h"
+#include "pg/redo_faults.h"
+#include "redo/containment.h"
+#include "redo/guarded_page.h"
 #include "redo/private_buffers.h"
 #include "redo/redo_seams.h"
 #include "redo/vm_page.h"
@@ -34,10 +37,26 @@ struct Machinery {
   XLogReaderState* reader = nullptr;
   DecodedXLogRecord* decoded = nullptr;
   Size decoded_bytes = 0;
-  XLogRecPtr lsn = InvalidXLogRecPtr;  // of the version that is being applied
 };
 
 Machinery machinery;
+
+// What is being applied. Static, so that it is there after a fault.
+struct Work {
+  Key key;
+  Target target;
+  const Version* first = nullptr;
+  const Version* end = nullptr;
+  volatile XLogRecPtr lsn = InvalidXLogRecPtr;  // of the version in work
+  volatile bool failed = false;                 // with an ERROR, of this code and message
+  int error_code = 0;
+  char error[512] = {};
+};
+
+Work work;
+
+// Where rebuild_page() works.
+GuardedPage target_page;
 
 void prepare() {
   if (machinery.ready) return;
@@ -45,6 +64,7 @@ void prepare() {
     machinery.context = AllocSetContextCreate(TopMemoryContext, "strata redo", ALLOCSET_DEFAULT_SIZES);
   }
   private_buffers.prepare();
+  prepare_containment();
   MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
   if (machinery.reader == nullptr) {
     XLogReaderRoutine routine = {};
@@ -60,20 +80,39 @@ void prepare() {
   machinery.ready = true;
 }
 
-// Raises the error that redo raised, with the page and the LSN in its message: who catches it may keep nothing else.
-// REQUIRES: in an error handler, the seams restored.
-[[noreturn]] void raise_with_page(const Target& target) {
+// Keeps the error that redo raised. REQUIRES: in an error handler.
+void note_error() {
   MemoryContextSwitchTo(machinery.context);
   ErrorData* error = CopyErrorData();
   FlushErrorState();
   // Redo routines raise what cannot be without an error code of its own: here it means that history is damaged.
-  const int code = error->sqlerrcode == ERRCODE_INTERNAL_ERROR ? ERRCODE_DATA_CORRUPTED : error->sqlerrcode;
-  char message[512];
-  strlcpy(message, error->message != nullptr ? error->message : "unknown error", sizeof(message));
-  MemoryContextReset(machinery.context);
-  const RelPathStr path = relpathperm(target.locator, target.fork);
-  ereport(ERROR, (errcode(code), errmsg("could not rebuild block %u of relation %s at %X/%X: %s", target.block,
-                                        path.str, LSN_FORMAT_ARGS(machinery.lsn), message)));
+  work.error_code = error->sqlerrcode == ERRCODE_INTERNAL_ERROR ? ERRCODE_DATA_CORRUPTED : error->sqlerrcode;
+  strlcpy(work.error, error->message != nullptr ? error->message : "unknown error", sizeof(work.error));
+  work.failed = true;
+}
+
+// With the page and the LSN in its message: who catches it may keep nothing else.
+[[noreturn]] void raise_with_page(int code, const char* message) {
+  const RelPathStr path = relpathperm(work.target.locator, work.target.fork);
+  ereport(ERROR, (errcode(code), errmsg("could not rebuild block %u of relation %s at %X/%X: %s", work.target.block,
+                                        path.str, LSN_FORMAT_ARGS(work.lsn), message)));
+  pg_unreachable();
+}
+
+// Ends this process, whose private memory may be damaged. It holds no lock of redo's: redo takes none.
+[[noreturn]] void end_process(const Fault& fault) {
+  const char* reason = describe(fault);
+  pg::note_redo_fault(work.key, work.lsn, reason);
+  // The fault may have come while an error was being raised.
+  FlushErrorState();
+  error_context_stack = nullptr;
+  const RelPathStr path = relpathperm(work.target.locator, work.target.fork);
+  ereport(FATAL, (errcode(ERRCODE_DATA_CORRUPTED),
+                  errmsg("could not rebuild block %u of relation %s at %X/%X: redo failed with %s", work.target.block,
+                         path.str, LSN_FORMAT_ARGS(work.lsn), reason),
+                  errdetail("This process ends, because its memory may be damaged."),
+                  errhint("The present is not affected. From now on, the page as of moments that need this record is "
+                          "an error; strata.status() counts such pages.")));
   pg_unreachable();
 }
 
@@ -183,51 +222,80 @@ void apply(const Target& target, const Version& version) {
   }
 }
 
-// Applies versions with the process's state replaced, and puts it back. A function of its own, so that no other
-// variable is alive where the error handler begins.
-[[gnu::noinline]] void apply_all(const Target& target, const Version* first, const Version* end) {
-  // Nobody may leave this process by way of an interrupt while the local buffers are not its own.
-  HOLD_INTERRUPTS();
-  install_seams(target, machinery.reader);
-  PG_TRY();
-  {
-    for (const Version* version = first; version != end; ++version) {
-      machinery.lsn = version->lsn;
-      apply(target, *version);
-    }
+void apply_next(const Version& version) {
+  work.lsn = version.lsn;
+  begin_step();
+  if (pg::any_redo_fault()) {
+    char reason[pg::kRedoFaultReasonBytes];
+    if (pg::find_redo_fault(work.key, version.lsn, reason)) elog(ERROR, "its redo has ended a process: %s", reason);
   }
-  PG_CATCH();
-  {
-    restore_seams();
-    raise_with_page(target);
-  }
-  PG_END_TRY();
-  restore_seams();
-  RESUME_INTERRUPTS();
+  apply(work.target, version);
 }
 
+// The job. On its own stack, and no error leaves it.
+void apply_work(void*) {
+  PG_TRY();
+  {
+    for (const Version* version = work.first; version != work.end; ++version) apply_next(*version);
+  }
+  PG_CATCH();
+  { note_error(); }
+  PG_END_TRY();
+}
+
+// Applies versions with the process's state replaced, and puts it back.
 void apply_to(const Key& key, const Version* first, const Version* end, char* page) {
   prepare();
-  Target target;
-  target.locator = {key.tablespace, key.database, key.relation};
-  target.fork = static_cast<ForkNumber>(key.fork);
-  target.block = key.block;
-  target.page = page;
+  work.key = key;
+  work.target.locator = {key.tablespace, key.database, key.relation};
+  work.target.fork = static_cast<ForkNumber>(key.fork);
+  work.target.block = key.block;
+  work.target.page = page;
+  work.first = first;
+  work.end = end;
+  work.failed = false;
 
   MemoryContext caller_context = MemoryContextSwitchTo(machinery.context);
-  apply_all(target, first, end);
+  // Nobody may leave this process by way of an interrupt while the local buffers are not its own.
+  const uint32 holdoff = InterruptHoldoffCount;
+  HOLD_INTERRUPTS();
+  install_seams(work.target, machinery.reader);
+  const Fault fault = run_contained(apply_work, nullptr);
+  if (fault.signal != 0) {
+    abandon_seams();
+    MemoryContextSwitchTo(caller_context);
+    end_process(fault);
+  }
+  restore_seams();
+  InterruptHoldoffCount = holdoff;
   MemoryContextSwitchTo(caller_context);
   MemoryContextReset(machinery.context);
+  if (work.failed) raise_with_page(work.error_code, work.error);
+}
+
+// As far as a page that was read from disk is looked at, but for its checksum.
+bool has_valid_header(const char* page) {
+  PageHeaderData header;
+  std::memcpy(&header, page, sizeof(header));
+  if (header.pd_upper == 0) return pg_memory_is_all_zeros(page, BLCKSZ);
+  const bool in_order =
+      header.pd_lower <= header.pd_upper && header.pd_upper <= header.pd_special && header.pd_special <= BLCKSZ;
+  return in_order && (header.pd_flags & ~PD_VALID_FLAG_BITS) == 0 && header.pd_special % MAXIMUM_ALIGNOF == 0;
 }
 
 }  // namespace
 
 void rebuild_page(const Key& key, const Chain& chain, char* page) {
-  if (chain.empty() || !chain.front().base) std::memset(page, 0, BLCKSZ);
-  apply_to(key, chain.data(), chain.data() + chain.size(), page);
+  char* own = target_page.data();
+  if (chain.empty() || !chain.front().base) std::memset(own, 0, BLCKSZ);
+  apply_to(key, chain.data(), chain.data() + chain.size(), own);
+  if (!has_valid_header(own)) raise_with_page(ERRCODE_DATA_CORRUPTED, "the rebuilt page has an invalid header");
+  std::memcpy(page, own, BLCKSZ);
   ++counters.pages;
 }
 
-void apply_to_page(const Key& key, const Version& version, char* page) { apply_to(key, &version, &version + 1, page); }
+void apply_to_page(const Key& key, const Version& version, GuardedPage& page) {
+  apply_to(key, &version, &version + 1, page.data());
+}
 
 }  // namespace strata::redo

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "pg/guard.h"
+#include "pg/redo_faults.h"
 #include "redo/redo.h"
 
 namespace strata::redo {
@@ -25,17 +26,22 @@ bool is_about_the_process(int sqlstate) {
 }  // namespace
 
 void RedoRebuilder::begin(const Key& key) {
+  // No more records can be told from others that end this process: the work in hand stays undone.
+  if (pg::redo_faults_are_full()) {
+    throw StoreError(ErrorKind::kInvalid, "redo of too many records has ended a process, pages are not rebuilt here");
+  }
   key_ = key;
-  std::memset(page_.data, 0, BLCKSZ);
+  if (bytes_ == nullptr) pg::caught([&] { bytes_ = page_.data(); });
+  std::memset(bytes_, 0, BLCKSZ);
 }
 
 void RedoRebuilder::apply(const Version& version) {
   try {
     pg::caught([&] {
       if (key_.kind == KeyKind::kCommitLog) {
-        apply_to_commit_log_page(key_, version, page_.data);
+        apply_to_commit_log_page(key_, version, bytes_);
       } else {
-        apply_to_page(key_, version, page_.data);
+        apply_to_page(key_, version, page_);
       }
     });
   } catch (const pg::PgError& error) {

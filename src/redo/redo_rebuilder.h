@@ -5,6 +5,7 @@ extern "C" {
 #include "postgres.h"
 }
 
+#include "redo/guarded_page.h"
 #include "store/page_rebuilder.h"
 
 namespace strata::redo {
@@ -15,11 +16,12 @@ class RedoRebuilder final : public PageRebuilder {
  public:
   void begin(const Key& key) override;
   void apply(const Version& version) override;
-  [[nodiscard]] std::string_view page() const override { return {page_.data, BLCKSZ}; }
+  [[nodiscard]] std::string_view page() const override { return {bytes_, BLCKSZ}; }
 
  private:
   Key key_;
-  PGAlignedBlock page_ = {};
+  GuardedPage page_;
+  char* bytes_ = nullptr;  // of page_, from the first begin() on
 };
 
 }  // namespace strata::redo

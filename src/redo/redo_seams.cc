@@ -163,6 +163,11 @@ void install_seams(const Target& new_target, const XLogReaderState* reader) {
 
 void restore_seams() {
   private_buffers.restore();
+  abandon_seams();
+}
+
+void abandon_seams() {
+  private_buffers.abandon();
   InRecovery = saved.in_recovery;
   CritSectionCount = saved.crit_sections;
   strata_seams = saved.seams;

@@ -24,6 +24,8 @@ struct Target {
 void install_seams(const Target& target, const XLogReaderState* reader);
 // Puts back everything; releases what redo left pinned. Raises nothing, so that an error handler may call it.
 void restore_seams();
+// The same after a fault, when what redo has left is not to be trusted, nor used again.
+void abandon_seams();
 
 // Whether a block of a decoded record is the target.
 bool is_target(const DecodedBkpBlock& block);

@@ -3,6 +3,7 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "common/relpath.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -17,6 +18,8 @@ extern "C" {
 
 #include "pg/activity.h"
 #include "pg/guard.h"
+#include "pg/lsn_format.h"
+#include "pg/redo_faults.h"
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
 #include "sql/prerequisites.h"
@@ -141,6 +144,15 @@ double lag_seconds(int64 lag_bytes) {
   return now > since ? static_cast<double>(now - since) / USECS_PER_SEC : 0;
 }
 
+// "block 7 of relation base/5/16384 at 0/17C1FF0: signal 11: Segmentation fault"; empty when there was none.
+const char* text_of(const pg::RedoFault& fault) {
+  if (fault.lsn == kInvalidLsn) return "";
+  const RelFileLocator locator = {fault.key.tablespace, fault.key.database, fault.key.relation};
+  const RelPathStr path = relpathperm(locator, static_cast<ForkNumber>(fault.key.fork));
+  return psprintf("block %u of relation %s at %X/%X: %s", fault.key.block, path.str, LSN_FORMAT_ARGS(fault.lsn),
+                  fault.reason);
+}
+
 // The columns of one row, from the left.
 class Columns {
  public:
@@ -174,6 +186,8 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   const pg::Statistics statistics = pg::statistics();
   const pg::WriteStatistics& writes = statistics.writes;
   const pg::CompactionActivity compaction = pg::compaction_activity();
+  pg::RedoFault redo_fault;
+  const uint64 redo_faults = pg::redo_fault_count(redo_fault);
   const Lsn ingested = pg::shared_store->visible_lsn();
   const XLogRecPtr flushed = GetFlushRecPtr(nullptr);
   const int64 lag = flushed > ingested ? static_cast<int64>(flushed - ingested) : 0;
@@ -215,6 +229,9 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   pg::guarded([&] { lag_of_wal = workers::wal_lag(); });
   row_values.add_int(static_cast<int64>(lag_of_wal.held));
   row_values.add_int(static_cast<int64>(lag_of_wal.limit), lag_of_wal.limit == kMaxLsn);
+  row_values.add_int(static_cast<int64>(redo_faults));
+  row_values.add_text(text_of(redo_fault));
+  row_values.add(TimestampTzGetDatum(redo_fault.time), redo_fault.lsn == kInvalidLsn);
   PG_RETURN_DATUM(row(fcinfo, row_values.values(), row_values.nulls()));
 }
 

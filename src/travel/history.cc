@@ -21,7 +21,6 @@
 
 extern "C" {
 #include "access/xlog.h"
-#include "storage/bufpage.h"
 #include "utils/memutils.h"
 }
 
@@ -78,17 +77,6 @@ void check_chain(const Key& key, const Chain& chain) {
   if (chain.front().type != EntryType::kRecord && chain.front().type != EntryType::kPageDiff) return;
   throw StoreError(ErrorKind::kCorrupt,
                    "the history of " + block_name(key) + " has changes but no page to apply them to");
-}
-
-// As far as a page that was read from disk is looked at, but for its checksum.
-void require_page_header(const Key& key, const char* page) {
-  PageHeaderData header;
-  std::memcpy(&header, page, sizeof(header));
-  const bool in_order =
-      header.pd_lower <= header.pd_upper && header.pd_upper <= header.pd_special && header.pd_special <= BLCKSZ;
-  const bool known = (header.pd_flags & ~PD_VALID_FLAG_BITS) == 0 && header.pd_special % MAXIMUM_ALIGNOF == 0;
-  if (header.pd_upper != 0 ? in_order && known : pg_memory_is_all_zeros(page, BLCKSZ)) return;
-  throw StoreError(ErrorKind::kCorrupt, "the rebuilt " + block_name(key) + " has an invalid page header");
 }
 
 // The page that a chain of another key ends with, as the base of a chain.
@@ -205,7 +193,6 @@ void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
         std::memset(pages[i], 0, BLCKSZ);
       } else {
         pg::caught([&] { redo::rebuild_page(key, chain, pages[i]); });
-        require_page_header(key, pages[i]);
       }
     }
   });
