@@ -1,5 +1,7 @@
 #include "pg/activity.h"
 
+#include "pg/shared_memory.h"
+
 extern "C" {
 #include "port/atomics.h"
 #include "utils/timestamp.h"
@@ -22,13 +24,14 @@ SharedActivity* shared = nullptr;
 
 }  // namespace
 
-std::size_t activity_bytes() { return sizeof(SharedActivity); }
-
-void attach_activity(void* memory, bool initialize) {
-  shared = static_cast<SharedActivity*>(memory);
-  if (!initialize) return;
-  new (shared) SharedActivity{};
-  pg_atomic_init_u64(&shared->end_of_wal, 0);
+void register_activity() {
+  const auto attach = [](void* memory, bool initialize) {
+    shared = static_cast<SharedActivity*>(memory);
+    if (!initialize) return;
+    new (shared) SharedActivity{};
+    pg_atomic_init_u64(&shared->end_of_wal, 0);
+  };
+  register_shared_memory({"strata activity", [] { return sizeof(SharedActivity); }, attach});
 }
 
 void report_compaction(CompactionState state) {

@@ -27,8 +27,7 @@ struct CompactionActivity {
   TimestampTz error_time = 0;
 };
 
-std::size_t activity_bytes();
-void attach_activity(void* memory, bool initialize);
+void register_activity();  // from _PG_init
 
 // The compaction worker's.
 void report_compaction(CompactionState state);

@@ -1,5 +1,7 @@
 #include "pg/redo_faults.h"
 
+#include "pg/shared_memory.h"
+
 extern "C" {
 #include "port/atomics.h"
 #include "utils/timestamp.h"
@@ -44,14 +46,15 @@ const RedoFault* find(const Key& key, Lsn lsn) {
 
 }  // namespace
 
-std::size_t redo_faults_bytes() { return sizeof(SharedFaults); }
-
-void attach_redo_faults(void* memory, bool initialize) {
-  shared = static_cast<SharedFaults*>(memory);
-  if (!initialize) return;
-  new (shared) SharedFaults{};
-  pg_atomic_init_u64(&shared->taken, 0);
-  for (Slot& slot : shared->slots) pg_atomic_init_u32(&slot.complete, 0);
+void register_redo_faults() {
+  const auto attach = [](void* memory, bool initialize) {
+    shared = static_cast<SharedFaults*>(memory);
+    if (!initialize) return;
+    new (shared) SharedFaults{};
+    pg_atomic_init_u64(&shared->taken, 0);
+    for (Slot& slot : shared->slots) pg_atomic_init_u32(&slot.complete, 0);
+  };
+  register_shared_memory({"strata redo faults", [] { return sizeof(SharedFaults); }, attach});
 }
 
 void note_redo_fault(const Key& key, Lsn lsn, const char* reason) {

@@ -26,8 +26,7 @@ struct RedoFault {
   char reason[kRedoFaultReasonBytes] = {};
 };
 
-std::size_t redo_faults_bytes();
-void attach_redo_faults(void* memory, bool initialize);
+void register_redo_faults();  // from _PG_init
 
 // Takes no lock and allocates nothing: the process is about to end. The same record counts once.
 void note_redo_fault(const Key& key, Lsn lsn, const char* reason);

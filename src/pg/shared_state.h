@@ -64,11 +64,8 @@ inline constexpr const char* kStoreDirectory = "pg_strata";
 extern int memtable_size_kb;
 inline Lsn memtable_bytes() { return static_cast<Lsn>(memtable_size_kb) * 1024; }
 
-void define_shared_settings();       // from _PG_init
-void install_shared_memory_hooks();  // from _PG_init
-
-// This process's reader of the store; opened at first use. Raises an ERROR where the store cannot be opened.
-Reader& store_reader();
+void define_shared_settings();  // from _PG_init
+void register_shared_state();   // from _PG_init
 
 // The horizon moves up; one that is lower than it is has no effect.
 void raise_horizon(const Horizon& horizon);
@@ -86,11 +83,5 @@ HistoryState history_state();
 void wake_ingest();
 // Has the flush worker look for an arena.
 void wake_flusher();
-
-// Waits until ingest has made `lsn` visible; cancellable. Raises an ERROR with the reason when history has stopped.
-// Flushes WAL up to lsn first. REQUIRES: lsn is not beyond the WAL that has been inserted.
-void wait_for_visible(XLogRecPtr lsn);
-// After visible_lsn has risen: wakes the sessions that wait, where one of them has what it waits for.
-void wake_waiters();
 
 }  // namespace strata::pg

@@ -23,6 +23,7 @@ extern "C" {
 #include <type_traits>
 
 #include "pg/process_slots.h"
+#include "pg/shared_memory.h"
 
 namespace strata::pg {
 
@@ -170,19 +171,21 @@ ReadStatistics operator-(const ReadStatistics& a, const ReadStatistics& b) {
   return std::bit_cast<ReadStatistics>(rest);
 }
 
-void register_statistics() { pgstat_register_kind(kKind, kind_info()); }
-
-std::size_t statistics_bytes() { return sizeof(LeaderSums) * static_cast<std::size_t>(process_slots()); }
-
-void attach_statistics(void* memory, bool initialize) {
-  leaders = static_cast<LeaderSums*>(memory);
-  if (!initialize) return;
-  for (int i = 0; i < process_slots(); ++i) {
-    for (pg_atomic_uint64& sum : leaders[i].sums) pg_atomic_init_u64(&sum, 0);
-  }
-  if (IsUnderPostmaster) return;
-  read_file();
-  on_shmem_exit(write_file, 0);
+void register_statistics() {
+  pgstat_register_kind(kKind, kind_info());
+  const auto bytes = [] { return sizeof(LeaderSums) * static_cast<std::size_t>(process_slots()); };
+  // Runs after PostgreSQL's own statistics have been set up.
+  const auto attach = [](void* memory, bool initialize) {
+    leaders = static_cast<LeaderSums*>(memory);
+    if (!initialize) return;
+    for (int i = 0; i < process_slots(); ++i) {
+      for (pg_atomic_uint64& sum : leaders[i].sums) pg_atomic_init_u64(&sum, 0);
+    }
+    if (IsUnderPostmaster) return;
+    read_file();
+    on_shmem_exit(write_file, 0);
+  };
+  register_shared_memory({"strata statistics", bytes, attach});
 }
 
 void count_read(KeyKind kind, const ReadStatistics& read) {

@@ -50,9 +50,6 @@ struct Statistics {
 };
 
 void register_statistics();  // from _PG_init
-// After PostgreSQL's own statistics have been set up: reads the file, in the postmaster.
-void attach_statistics(void* memory, bool initialize);
-std::size_t statistics_bytes();
 
 // Adds to this process's, which go to the shared ones when PostgreSQL's do. No ERROR.
 void count_read(KeyKind kind, const ReadStatistics& read);

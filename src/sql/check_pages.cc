@@ -16,6 +16,7 @@ extern "C" {
 #include <algorithm>
 #include <cstring>
 
+#include "pg/ingest_wait.h"
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
 #include "redo/redo.h"

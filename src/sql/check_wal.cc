@@ -22,6 +22,7 @@ extern "C" {
 #include <cstring>
 
 #include "ingest/hint_images.h"
+#include "pg/ingest_wait.h"
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
 #include "redo/redo.h"

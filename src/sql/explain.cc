@@ -16,6 +16,7 @@ extern "C" {
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
+#include "pg/store_reader.h"
 #include "travel/session.h"
 
 namespace strata::sql {

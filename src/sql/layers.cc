@@ -16,6 +16,7 @@ extern "C" {
 
 #include "pg/guard.h"
 #include "pg/shared_state.h"
+#include "pg/store_reader.h"
 #include "sql/prerequisites.h"
 
 namespace strata::sql {

@@ -7,6 +7,7 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
+#include "pg/ingest_wait.h"
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
 #include "sql/prerequisites.h"

@@ -12,6 +12,7 @@ extern "C" {
 
 #include "pg/guard.h"
 #include "pg/shared_state.h"
+#include "pg/store_reader.h"
 #include "redo/redo.h"
 #include "sql/prerequisites.h"
 #include "sql/row.h"

@@ -22,6 +22,7 @@ extern "C" {
 #include "pg/redo_faults.h"
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
+#include "pg/store_reader.h"
 #include "sql/prerequisites.h"
 #include "sql/row.h"
 #include "travel/session.h"

@@ -14,6 +14,7 @@ extern "C" {
 
 #include "pg/guard.h"
 #include "pg/shared_state.h"
+#include "pg/store_reader.h"
 #include "travel/history.h"
 #include "travel/read_meter.h"
 #include "travel/resolve.h"

@@ -12,6 +12,7 @@
 #include "pg/guard.h"
 #include "pg/pg_env.h"
 #include "pg/shared_state.h"
+#include "pg/store_reader.h"
 #include "redo/redo.h"
 #include "store/lifetimes.h"
 #include "store/store.h"

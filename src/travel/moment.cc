@@ -13,6 +13,7 @@ extern "C" {
 
 #include "pg/locks.h"
 #include "pg/process_slots.h"
+#include "pg/shared_memory.h"
 
 namespace strata::travel {
 
@@ -106,16 +107,18 @@ void raise_tablespace_in_virtual_range(Oid tablespace) {
   pg_unreachable();
 }
 
-std::size_t moment_table_bytes() {
-  return MAXALIGN(sizeof(MomentTable)) + sizeof(Moment) * static_cast<std::size_t>(pg::process_slots());
-}
-
-void attach_moment_table(void* memory, bool initialize) {
-  table = static_cast<MomentTable*>(memory);
-  moments = reinterpret_cast<Moment*>(static_cast<char*>(memory) + MAXALIGN(sizeof(MomentTable)));
-  if (!initialize) return;
-  new (table) MomentTable{};
-  for (int i = 0; i < pg::process_slots(); i++) new (&moments[i]) Moment{};
+void register_moment_table() {
+  const auto bytes = [] {
+    return MAXALIGN(sizeof(MomentTable)) + sizeof(Moment) * static_cast<std::size_t>(pg::process_slots());
+  };
+  const auto attach = [](void* memory, bool initialize) {
+    table = static_cast<MomentTable*>(memory);
+    moments = reinterpret_cast<Moment*>(static_cast<char*>(memory) + MAXALIGN(sizeof(MomentTable)));
+    if (!initialize) return;
+    new (table) MomentTable{};
+    for (int i = 0; i < pg::process_slots(); i++) new (&moments[i]) Moment{};
+  };
+  pg::register_shared_memory({"strata moments", bytes, attach});
 }
 
 Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace) {

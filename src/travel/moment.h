@@ -41,8 +41,7 @@ struct Moment {
   friend bool operator==(const Moment&, const Moment&) = default;
 };
 
-std::size_t moment_table_bytes();
-void attach_moment_table(void* memory, bool initialize);
+void register_moment_table();  // from _PG_init
 
 // The virtual tablespace of (lsn, tablespace); the calling process holds it until release_virtual_tablespaces().
 // Raises an ERROR (ERRCODE_CONFIGURATION_LIMIT_EXCEEDED) when more pairs are in use than the table holds.

@@ -13,7 +13,9 @@ extern "C" {
 #include "utils/syscache.h"
 }
 
+#include "pg/ingest_wait.h"
 #include "pg/shared_state.h"
+#include "pg/store_reader.h"
 #include "travel/catalog_scan.h"
 #include "travel/session.h"
 

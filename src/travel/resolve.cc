@@ -7,7 +7,9 @@
 
 #include "pg/lsn_format.h"
 #include "pg/guard.h"
+#include "pg/ingest_wait.h"
 #include "pg/shared_state.h"
+#include "pg/store_reader.h"
 #include "pg/wait_events.h"
 #include "pg/wal_end.h"
 #include "store/store.h"

@@ -11,6 +11,7 @@ extern "C" {
 #include <initializer_list>
 
 #include "pg/process_slots.h"
+#include "pg/shared_memory.h"
 
 namespace strata::travel {
 
@@ -40,18 +41,20 @@ void prepare() {
 
 }  // namespace
 
-std::size_t standing_table_bytes() { return sizeof(Place) * static_cast<std::size_t>(pg::process_slots()); }
-
-void attach_standing_table(void* memory, bool initialize) {
-  places = static_cast<Place*>(memory);
-  if (!initialize) return;
-  for (int i = 0; i < pg::process_slots(); i++) {
-    pg_atomic_init_u64(&places[i].stands, InvalidXLogRecPtr);
-    pg_atomic_init_u64(&places[i].announced, InvalidXLogRecPtr);
-    pg_atomic_init_u64(&places[i].standing_since, 0);
-    places[i].in_the_way = InvalidXLogRecPtr;
-    places[i].since = 0;
-  }
+void register_standing_table() {
+  const auto bytes = [] { return sizeof(Place) * static_cast<std::size_t>(pg::process_slots()); };
+  const auto attach = [](void* memory, bool initialize) {
+    places = static_cast<Place*>(memory);
+    if (!initialize) return;
+    for (int i = 0; i < pg::process_slots(); i++) {
+      pg_atomic_init_u64(&places[i].stands, InvalidXLogRecPtr);
+      pg_atomic_init_u64(&places[i].announced, InvalidXLogRecPtr);
+      pg_atomic_init_u64(&places[i].standing_since, 0);
+      places[i].in_the_way = InvalidXLogRecPtr;
+      places[i].since = 0;
+    }
+  };
+  pg::register_shared_memory({"strata standing", bytes, attach});
 }
 
 void announce_standing(XLogRecPtr lsn) {

@@ -8,13 +8,11 @@ extern "C" {
 #include "datatype/timestamp.h"
 }
 
-#include <cstddef>
 #include <cstdint>
 
 namespace strata::travel {
 
-std::size_t standing_table_bytes();
-void attach_standing_table(void* memory, bool initialize);
+void register_standing_table();  // from _PG_init
 
 // This process is about to travel to `lsn`. What the horizon was afterwards decides whether it may: the horizon is
 // published first and the table read then, so that either this process sees the horizon or retention sees this process.

@@ -9,6 +9,7 @@ extern "C" {
 
 #include <cstring>
 
+#include "pg/shared_memory.h"
 #include "travellers/settings.h"
 
 namespace strata::travellers {
@@ -47,17 +48,19 @@ void free_channels_of_the_stillborn() {
 
 }  // namespace
 
-std::size_t channels_bytes() {
-  return MAXALIGN(sizeof(Table)) + sizeof(Channel) * static_cast<std::size_t>(max_travellers());
-}
-
-void attach_channels(void* memory, bool initialize) {
-  table = static_cast<Table*>(memory);
-  channels = reinterpret_cast<Channel*>(static_cast<char*>(memory) + MAXALIGN(sizeof(Table)));
-  if (!initialize) return;
-  std::memset(memory, 0, channels_bytes());
-  SpinLockInit(&table->mutex);
-  ConditionVariableInit(&table->change);
+void register_channels() {
+  const auto bytes = [] {
+    return MAXALIGN(sizeof(Table)) + sizeof(Channel) * static_cast<std::size_t>(max_travellers());
+  };
+  const auto attach = [](void* memory, bool initialize) {
+    table = static_cast<Table*>(memory);
+    channels = reinterpret_cast<Channel*>(static_cast<char*>(memory) + MAXALIGN(sizeof(Table)));
+    if (!initialize) return;
+    std::memset(memory, 0, MAXALIGN(sizeof(Table)) + sizeof(Channel) * static_cast<std::size_t>(max_travellers()));
+    SpinLockInit(&table->mutex);
+    ConditionVariableInit(&table->change);
+  };
+  pg::register_shared_memory({"strata channels", bytes, attach});
 }
 
 Channel& channel(int index) { return channels[index]; }

@@ -36,8 +36,7 @@ struct Channel {
   alignas(8) char answers[kAnswerQueueBytes];
 };
 
-std::size_t channels_bytes();
-void attach_channels(void* memory, bool initialize);
+void register_channels();  // from _PG_init
 
 Channel& channel(int index);
 

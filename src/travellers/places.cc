@@ -12,6 +12,8 @@ extern "C" {
 
 #include <cstring>
 
+#include "pg/shared_memory.h"
+
 namespace strata::travellers {
 
 namespace {
@@ -78,16 +80,15 @@ bool has_ended(const WorkerHandle& handle) {
   return GetBackgroundWorkerPid(reinterpret_cast<BackgroundWorkerHandle*>(copy.bytes), &pid) == BGWH_STOPPED;
 }
 
-void install_places() { strata_seams.RegisterDynamicBackgroundWorker = register_other; }
-
-std::size_t places_bytes() { return sizeof(Other) * static_cast<std::size_t>(max_worker_processes); }
-
-void request_places_lock() { RequestNamedLWLockTranche(kTranche, 1); }
-
-void attach_places(void* memory, bool initialize) {
-  others = static_cast<Other*>(memory);
-  lock = &GetNamedLWLockTranche(kTranche)->lock;
-  if (initialize) std::memset(memory, 0, places_bytes());
+void install_places() {
+  strata_seams.RegisterDynamicBackgroundWorker = register_other;
+  const auto bytes = [] { return sizeof(Other) * static_cast<std::size_t>(max_worker_processes); };
+  const auto attach = [](void* memory, bool initialize) {
+    others = static_cast<Other*>(memory);
+    lock = &GetNamedLWLockTranche(kTranche)->lock;
+    if (initialize) std::memset(memory, 0, sizeof(Other) * static_cast<std::size_t>(max_worker_processes));
+  };
+  pg::register_shared_memory({"strata workers", bytes, attach, kTranche, 1});
 }
 
 bool register_traveller(BackgroundWorker* worker, BackgroundWorkerHandle** handle) {

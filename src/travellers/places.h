@@ -21,12 +21,9 @@ WorkerHandle copy_of(const BackgroundWorkerHandle* handle);
 // Whether the worker has ended for good, or was never started and will not be.
 bool has_ended(const WorkerHandle& handle);
 
-// Makes workers of others keep within max_worker_processes. From _PG_init, in the postmaster.
+// Makes workers of others keep within max_worker_processes, and registers shared memory for that. From _PG_init, in the
+// postmaster.
 void install_places();
-
-std::size_t places_bytes();
-void request_places_lock();  // from the hook that requests shared memory
-void attach_places(void* memory, bool initialize);
 
 // Registers a traveller; it is never one too many for others. False where the server has no place.
 bool register_traveller(BackgroundWorker* worker, BackgroundWorkerHandle** handle);

@@ -8,6 +8,7 @@ extern "C" {
 
 #include "pg/activity.h"
 #include "pg/guard.h"
+#include "pg/ingest_wait.h"
 #include "pg/lsn_format.h"
 #include "pg/shared_state.h"
 #include "pg/statistics.h"

@@ -19,6 +19,7 @@ extern "C" {
 #include "ingest/keys.h"
 #include "pg/guard.h"
 #include "pg/shared_state.h"
+#include "pg/store_reader.h"
 #include "store/time_marks.h"
 #include "store/trim_plan.h"
 #include "travel/standing.h"

@@ -11,11 +11,16 @@ PG_MODULE_MAGIC_EXT(.name = "strata", .version = "1.0");
 PGDLLEXPORT void _PG_init(void);
 }
 
+#include "pg/activity.h"
+#include "pg/redo_faults.h"
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
 #include "sql/explain.h"
+#include "travel/moment.h"
 #include "travel/session.h"
 #include "travel/settings.h"
+#include "travel/standing.h"
+#include "travellers/channel.h"
 #include "travellers/past_scan.h"
 #include "travellers/places.h"
 #include "travellers/settings.h"
@@ -32,9 +37,14 @@ void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress || !strata_enabled) return;
   strata::travellers::define_settings();
   strata::travellers::install_places();
+  strata::travellers::register_channels();
   strata::travellers::install_past_scan();
   strata::pg::define_shared_settings();
-  strata::pg::install_shared_memory_hooks();
+  strata::pg::register_shared_state();
+  strata::pg::register_activity();
+  strata::pg::register_redo_faults();
+  strata::travel::register_moment_table();
+  strata::travel::register_standing_table();
   strata::pg::register_statistics();
   strata::travel::define_travel_settings();
   strata::travel::install_session_hooks();
