@@ -85,6 +85,25 @@ SEAM(bool, LockHeldByMe, (const LOCKTAG* locktag, LOCKMODE lockmode, bool orstro
 /* What others see of the session. */
 SEAM_VOID(pgstat_report_activity, (BackendState state, const char* cmd_str), (state, cmd_str))
 
+/* InitPostgres: which database the session is connected to, and what it reads of its directory. */
+SEAM_VOID(SetConfigOption, (const char* name, const char* value, GucContext context, GucSource source),
+          (name, value, context, source))
+SEAM_VOID(pgstat_bestart_security, (void), ())
+SEAM_VOID(pgstat_bestart_final, (void), ())
+SEAM_VOID(InitializeSessionUserId, (const char* rolename, Oid roleid, bool bypass_login_check),
+          (rolename, roleid, bypass_login_check))
+SEAM_VOID(InvalidateCatalogSnapshot, (void), ())
+SEAM_VOID(ValidatePgVersion, (const char* path), (path))
+SEAM_VOID(SetDatabasePath, (const char* path), (path))
+SEAM_VOID(RelationMapInitializePhase3, (void), ())
+SEAM_VOID(InitCatalogCachePhase2, (void), ())
+SEAM(int, CountDBConnections, (Oid databaseid), (databaseid))
+SEAM_VOID(ApplySetting, (Snapshot snapshot, Oid databaseid, Oid roleid, Relation relsetting, GucSource source),
+          (snapshot, databaseid, roleid, relsetting, source))
+SEAM(PgStat_EntryRef*, pgstat_prep_pending_entry, (PgStat_Kind kind, Oid dboid, uint64 objid, bool* created_entry),
+     (kind, dboid, objid, created_entry))
+SEAM_VOID(pgstat_prepare_report_checksum_failure, (Oid dboid), (dboid))
+
 /* Rights. */
 SEAM_VOID(aclcheck_error, (AclResult aclerr, ObjectType objtype, const char* objectname), (aclerr, objtype, objectname))
 SEAM(bool, superuser, (void), ())

@@ -13,6 +13,8 @@ extern "C" {
 #include "utils/snapmgr.h"
 }
 
+#include <cstring>
+
 #include "pg/lsn_format.h"
 #include "travel/catalog_scan.h"
 #include "travel/history.h"
@@ -35,21 +37,39 @@ bool is_other_database(HeapTuple tuple, void* context) {
   return false;
 }
 
+struct NameSearch {
+  const char* name;
+  DatabaseAt found;
+};
+
+bool has_other_name(HeapTuple tuple, void* context) {
+  auto* search = static_cast<NameSearch*>(context);
+  const auto* row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
+  if (std::strcmp(NameStr(row->datname), search->name) != 0) return true;
+  search->found.oid = row->oid;
+  return false;
+}
+
 }  // namespace
 
-Oid database_tablespace_at(Oid database, XLogRecPtr at) {
+DatabaseAt database_at(const char* name, XLogRecPtr at) {
+  NameSearch search{name, {}};
+  scan_catalog_at(DatabaseRelationId, true, InvalidOid, at, has_other_name, &search);
+  return search.found;
+}
+
+Oid database_tablespace_at(Oid database, XLogRecPtr at, const char* name) {
   Search search{database, InvalidOid};
   scan_catalog_at(DatabaseRelationId, true, InvalidOid, at, is_other_database, &search);
   const Oid tablespace = search.tablespace;
+  const auto named = [&] { return name != nullptr ? name : get_database_name(database); };
   if (tablespace == InvalidOid) {
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE),
-                    errmsg("database \"%s\" did not exist then", get_database_name(database)),
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE), errmsg("database \"%s\" did not exist then", named()),
                     errhint("Connect to a database that existed at that moment.")));
   }
   if (!database_has_files_at(tablespace, database, at)) {
     ereport(ERROR,
-            (errcode(ERRCODE_UNDEFINED_DATABASE),
-             errmsg("database \"%s\" was being dropped then", get_database_name(database)),
+            (errcode(ERRCODE_UNDEFINED_DATABASE), errmsg("database \"%s\" was being dropped then", named()),
              errdetail("At LSN %X/%X its files were gone, and DROP DATABASE had not committed.", LSN_FORMAT_ARGS(at)),
              errhint("Travel to an earlier moment, or connect to another database.")));
   }

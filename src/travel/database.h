@@ -10,8 +10,14 @@ extern "C" {
 namespace strata::travel {
 
 // The tablespace of a database at an LSN, read from pg_database as it was. Raises an ERROR
-// (ERRCODE_UNDEFINED_DATABASE) if the database did not exist.
-Oid database_tablespace_at(Oid database, XLogRecPtr at);
+// (ERRCODE_UNDEFINED_DATABASE) if the database did not exist. `name`: for the error; null: that of the catalogs.
+Oid database_tablespace_at(Oid database, XLogRecPtr at, const char* name = nullptr);
+
+// A database by its name at an LSN; InvalidOid if there was none.
+struct DatabaseAt {
+  Oid oid = InvalidOid;
+};
+DatabaseAt database_at(const char* name, XLogRecPtr at);
 
 // Whether this session has temporary tables. Reads the present's catalogs, or the past's while travelling (where there
 // are none).

@@ -35,7 +35,8 @@ struct Moment {
   XLogRecPtr lsn = InvalidXLogRecPtr;    // invalid: the present
   Oid database_tablespace = InvalidOid;  // where the session's database lay then
   Counters counters;
-  bool superuser = false;  // whether the session's user was a superuser of the present when it left
+  bool database_gone = false;  // the session's database is missing in the present, where it cannot go
+  bool superuser = false;      // whether the session's user was a superuser of the present when it left
 
   [[nodiscard]] bool is_present() const { return lsn == InvalidXLogRecPtr; }
   friend bool operator==(const Moment&, const Moment&) = default;

@@ -18,6 +18,7 @@ extern "C" {
 
 #include "pg/shared_state.h"
 #include "travel/present_roles.h"
+#include "travel/connection.h"
 #include "travel/resolve.h"
 #include "travel/settings.h"
 #include "travel/standing.h"
@@ -81,7 +82,7 @@ void switch_to(const Moment& moment) {
     exit_callback_registered = true;
   }
   if (current.is_present()) {
-    present_database_tablespace = MyDatabaseTableSpace;
+    if (MyDatabaseId != InvalidOid) present_database_tablespace = MyDatabaseTableSpace;
     present_read_only = XactReadOnly;
   }
   release_virtual_tablespaces();
@@ -91,6 +92,7 @@ void switch_to(const Moment& moment) {
   stand_on(moment.lsn);
   MyDatabaseTableSpace = moment.is_present() ? present_database_tablespace : moment.database_tablespace;
   install_travel_seams(!moment.is_present());
+  if (moment.is_present()) enter_present_database();
   if (IsTransactionState()) XactReadOnly = moment.is_present() ? present_read_only : true;
   drop_caches_at_switch();
   report_read_only();
@@ -105,7 +107,7 @@ void adopt_leaders_moment() {
 
 void start_transaction_command() {
   // A session that exits cleans up in the present.
-  if (proc_exit_inprogress) requested = Moment{};
+  if (proc_exit_inprogress) requested = current.database_gone ? current : Moment{};
   adopt_leaders_moment();
   if (requested == current) {
     withdraw_announcement();
@@ -207,7 +209,16 @@ void switch_to_requested() {
   switch_to(requested);
 }
 
+void switch_while_connecting(const Moment& moment) {
+  Assert(MyDatabaseId == InvalidOid && IsTransactionState() && current.is_present());
+  requested = moment;
+  switch_to(moment);
+}
+
+void note_database_of_present(Oid tablespace) { present_database_tablespace = tablespace; }
+
 void install_session_hooks() {
+  install_connection_seams();
   strata_seams.StartTransactionCommand = start_transaction_command;
   strata_seams.BeginReportingGUCOptions = begin_reporting_settings;
   previous_executor_start = ExecutorStart_hook;

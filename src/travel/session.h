@@ -21,6 +21,12 @@ void switch_to_requested();
 // Where the session's database lies now. It cannot be moved while a session is connected to it.
 Oid database_tablespace_of_present();
 
+// The same in InitPostgres, where the session has no database yet. REQUIRES: in a transaction, in the present.
+void switch_while_connecting(const Moment& moment);
+// Where the present has the session's database; InvalidOid where it has not. For a session that was in no database when
+// it left.
+void note_database_of_present(Oid tablespace);
+
 // How the current moment reads in messages: the text of the setting that asked for it.
 const char* describe_current_moment();
 

@@ -20,6 +20,7 @@ extern "C" {
 }
 
 #include "pg/lsn_format.h"
+#include "travel/connection.h"
 #include "travel/database.h"
 #include "travel/present_functions.h"
 #include "travel/present_roles.h"
@@ -109,6 +110,7 @@ Moment find_moment(const char* name, const char* other_name, const char* other_v
   moment.superuser = travelling() ? current_moment().superuser : note_role_of_present();
   if (!travelling()) note_functions_of_present();
   moment.database_tablespace = database_tablespace_at(MyDatabaseId, moment.lsn);
+  moment.database_gone = database_is_gone();
   return moment;
 }
 
@@ -179,7 +181,7 @@ bool check(const char* name, const char* other_name, const char* other_value, ch
       return false;
     }
     if (source == PGC_S_TEST) return may_store(name);
-    if (IsParallelWorker()) {
+    if (IsParallelWorker() || connecting_to_past()) {
       moment = current_moment();
     } else if (under_orders) {
       moment = ordered;
@@ -200,6 +202,13 @@ bool check(const char* name, const char* other_name, const char* other_value, ch
       GUC_check_errmsg("only an ordinary client session can travel in time");
       return false;
     }
+  }
+  if (text[0] == '\0' && database_is_gone() && source == PGC_S_SESSION) {
+    GUC_check_errcode(ERRCODE_UNDEFINED_DATABASE);
+    GUC_check_errmsg("the database that the session is connected to is not in the present");
+    GUC_check_errdetail("It has been dropped since %s.", describe_current_moment());
+    GUC_check_errhint("Connect to another database without a moment, or set another moment here.");
+    return false;
   }
   auto* copy = static_cast<Moment*>(guc_malloc(LOG, sizeof(Moment)));
   if (copy == nullptr) return false;

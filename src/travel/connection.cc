@@ -1,0 +1,336 @@
+#include "travel/connection.h"
+
+extern "C" {
+#include "seams_includes.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/parallel.h"
+#include "access/table.h"
+#include "access/tupdesc.h"
+#include "catalog/pg_authid_d.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_db_role_setting.h"
+#include "catalog/pg_parameter_acl.h"
+#include "catalog/pg_tablespace_d.h"
+#include "catalog/pg_type_d.h"
+#include "common/relpath.h"
+#include "fmgr.h"
+#include "libpq/libpq-be.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/pg_lsn.h"
+#include "utils/timestamp.h"
+
+#include "seams.h"
+}
+
+#include <cstring>
+
+#include "pg/lsn_format.h"
+#include "travel/catalog_scan.h"
+#include "travel/database.h"
+#include "travel/present_roles.h"
+#include "travel/resolve.h"
+#include "travel/session.h"
+#include "travel/settings.h"
+#include "travel/standing.h"
+
+namespace strata::travel {
+
+namespace {
+
+// Where no database has its directory: PostgreSQL then finds no file of catalog descriptors, which would be those of
+// the present.
+constexpr const char* kNoDirectory = "base/0";
+
+bool connecting = false;
+bool gone = false;
+bool present_prepared = true;
+Oid tablespace_then = InvalidOid;
+Oid database_then = InvalidOid;
+
+// The last value that the client's options give to each setting that decides where the session goes.
+struct Options {
+  char* time = nullptr;
+  char* lsn = nullptr;
+  char* zone = nullptr;
+  char* style = nullptr;
+};
+Options options;
+
+void note_option(const char* name, const char* value) {
+  const char* text = value != nullptr ? value : "";
+  if (pg_strcasecmp(name, kTimeSetting) == 0) options.time = pstrdup(text);
+  if (pg_strcasecmp(name, kLsnSetting) == 0) options.lsn = pstrdup(text);
+  if (pg_strcasecmp(name, "timezone") == 0) options.zone = pstrdup(text);
+  if (pg_strcasecmp(name, "datestyle") == 0) options.style = pstrdup(text);
+}
+
+void note_instead_of_setting(const char* name, const char* value, GucContext, GucSource) { note_option(name, value); }
+
+// Reads the startup packet's options as process_startup_options() will, without setting anything.
+void read_options(const Port* port) {
+  options = Options{};
+  if (port->cmdline_options != nullptr) {
+    char** arguments = static_cast<char**>(palloc((2 + (std::strlen(port->cmdline_options) + 1) / 2) * sizeof(char*)));
+    int count = 0;
+    arguments[count++] = pstrdup("postgres");
+    pg_split_opts(arguments, &count, port->cmdline_options);
+    arguments[count] = nullptr;
+    strata_seams.SetConfigOption = note_instead_of_setting;
+    PG_TRY();
+    { process_postgres_switches(count, arguments, PGC_BACKEND, nullptr); }
+    PG_FINALLY();
+    { strata_seams.SetConfigOption = nullptr; }
+    PG_END_TRY();
+  }
+  for (int i = 0; i + 1 < list_length(port->guc_options); i += 2) {
+    note_option(static_cast<const char*>(list_nth(port->guc_options, i)),
+                static_cast<const char*>(list_nth(port->guc_options, i + 1)));
+  }
+}
+
+bool is_given(const char* text) { return text != nullptr && text[0] != '\0'; }
+
+struct RightSearch {
+  const char* setting;
+  TupleDesc descriptor;
+  bool granted;
+};
+
+bool is_granted(HeapTuple row, void* context) {
+  auto* search = static_cast<RightSearch*>(context);
+  bool is_null = false;
+  const Datum name = heap_getattr(row, Anum_pg_parameter_acl_parname, search->descriptor, &is_null);
+  if (is_null || std::strcmp(TextDatumGetCString(name), search->setting) != 0) return true;
+  const Datum acl = heap_getattr(row, Anum_pg_parameter_acl_paracl, search->descriptor, &is_null);
+  // An ACL out of line, of hundreds of roles, cannot be read here and gives nobody the right.
+  if (is_null || VARATT_IS_EXTERNAL(DatumGetPointer(acl))) return false;
+  search->granted =
+      aclmask(DatumGetAclP(acl), GetUserId(), BOOTSTRAP_SUPERUSERID, ACL_SET, ACLMASK_ANY) != ACL_NO_RIGHTS;
+  return false;
+}
+
+// Without a database there is no way to pg_parameter_acl but history as of now.
+bool may_travel(const char* setting) {
+  if (superuser_arg(GetUserId())) return true;
+  RightSearch search{setting, CreateTemplateTupleDesc(Natts_pg_parameter_acl), false};
+  TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_parameter_acl_oid, "oid", OIDOID, -1, 0);
+  TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_parameter_acl_parname, "parname", TEXTOID, -1, 0);
+  TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_parameter_acl_paracl, "paracl", TEXTARRAYOID, -1, 1);
+  TupleDescAttr(search.descriptor, Anum_pg_parameter_acl_paracl - 1)->attalign = TYPALIGN_DOUBLE;
+  populate_compact_attribute(search.descriptor, Anum_pg_parameter_acl_paracl - 1);
+  scan_catalog_at(ParameterAclRelationId, true, InvalidOid, newest_lsn_in_history(), is_granted, &search);
+  return search.granted;
+}
+
+struct PresentDatabase {
+  Oid oid = InvalidOid;
+  Oid tablespace = InvalidOid;
+};
+
+// The present's database that `matches`, if there is one. Works before the session has a database.
+template <class Matches>
+PresentDatabase find_in_present(Matches&& matches) {
+  PresentDatabase found;
+  const Relation databases = table_open(DatabaseRelationId, AccessShareLock);
+  const SysScanDesc scan = systable_beginscan(databases, InvalidOid, false, nullptr, 0, nullptr);
+  HeapTuple tuple = nullptr;
+  while (found.oid == InvalidOid && (tuple = systable_getnext(scan)) != nullptr) {
+    const auto* row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
+    if (matches(*row)) found = PresentDatabase{row->oid, row->dattablespace};
+  }
+  systable_endscan(scan);
+  table_close(databases, AccessShareLock);
+  return found;
+}
+
+// Not earlier than when the switch has been made: an error before it leaves an ordinary connection behind.
+void install_seams_of_connecting(bool install);
+
+void go_to(const Moment& moment) {
+  connecting = true;
+  present_prepared = false;
+  tablespace_then = moment.database_tablespace;
+  switch_while_connecting(moment);
+  install_seams_of_connecting(true);
+}
+
+Moment moment_of_options() {
+  if (is_given(options.zone)) SetConfigOption("timezone", options.zone, PGC_BACKEND, PGC_S_CLIENT);
+  if (is_given(options.style)) SetConfigOption("datestyle", options.style, PGC_BACKEND, PGC_S_CLIENT);
+  Moment moment;
+  if (is_given(options.time)) {
+    moment.lsn = resolve_time(DatumGetTimestampTz(DirectFunctionCall3(
+        timestamptz_in, CStringGetDatum(options.time), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+  } else {
+    moment.lsn = resolve_lsn(DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(options.lsn))));
+  }
+  claim_moment(moment.lsn);
+  return moment;
+}
+
+// Where the name belonged to another database then, goes there. Else the connection goes on as any other, and meets the
+// options later.
+void look_up_database_of_then() {
+  const char* name = MyProcPort->database_name;
+  read_options(MyProcPort);
+  if (is_given(options.time) == is_given(options.lsn)) return;
+  if (!may_travel(is_given(options.time) ? kTimeSetting : kLsnSetting)) return;
+  Moment moment = moment_of_options();
+  const DatabaseAt then = database_at(name, moment.lsn);
+  const Oid now = find_in_present([&](const FormData_pg_database& row) {
+                    return std::strcmp(NameStr(row.datname), name) == 0;
+                  }).oid;
+  if (then.oid == now && now != InvalidOid) {
+    withdraw_announcement();
+    return;
+  }
+  if (then.oid == InvalidOid) {
+    ereport(FATAL, (errcode(ERRCODE_UNDEFINED_DATABASE), errmsg("database \"%s\" did not exist then", name),
+                    errdetail("The connection is to the cluster as of LSN %X/%X.", LSN_FORMAT_ARGS(moment.lsn)),
+                    errhint("Connect to a database that existed at that moment.")));
+  }
+  moment.counters = counters_at(moment.lsn);
+  moment.superuser = note_role_of_present();
+  moment.database_tablespace = database_tablespace_at(then.oid, moment.lsn, name);
+  // Under another name the present still has it, and must keep it for as long as the session may return. The lock waits
+  // for a DROP DATABASE and lasts until MyProc says which database it is.
+  const auto is_same = [&](const FormData_pg_database& row) { return row.oid == then.oid; };
+  if (find_in_present(is_same).oid != InvalidOid) {
+    LockSharedObject(DatabaseRelationId, then.oid, 0, RowExclusiveLock);
+  }
+  const PresentDatabase same = find_in_present(is_same);
+  gone = same.oid == InvalidOid;
+  moment.database_gone = gone;
+  note_database_of_present(same.tablespace);
+  work_for(GetUserId());
+  go_to(moment);
+}
+
+// The role is known and the database is not yet looked up: of client sessions only.
+void after_authentication() {
+  strata_real_pgstat_bestart_security();
+  if (MyBackendType == B_BACKEND && MyProcPort != nullptr) look_up_database_of_then();
+}
+
+// A parallel worker finds no database in the present where its leader has none.
+void initialize_session_user(const char* role, Oid role_oid, bool bypass_login_check) {
+  strata_real_InitializeSessionUserId(role, role_oid, bypass_login_check);
+  if (!InitializingParallelWorker) return;
+  const Moment moment = published_moment(ParallelLeaderProcNumber);
+  if (!moment.database_gone) return;
+  gone = true;
+  note_database_of_present(InvalidOid);
+  go_to(moment);
+}
+
+// InitPostgres tests whether the database's directory exists, between this call and ValidatePgVersion(): it is shown
+// the one directory that every cluster has.
+void begin_directory_check() {
+  strata_real_InvalidateCatalogSnapshot();
+  if (MyDatabaseId == InvalidOid) return;
+  database_then = MyDatabaseId;
+  MyDatabaseId = InvalidOid;
+  MyDatabaseTableSpace = GLOBALTABLESPACE_OID;
+}
+
+void end_directory_check(const char*) {
+  MyDatabaseId = database_then;
+  MyDatabaseTableSpace = tablespace_then;
+  strata_seams.InvalidateCatalogSnapshot = nullptr;
+}
+
+void set_no_database_path(const char*) { strata_real_SetDatabasePath(kNoDirectory); }
+
+// The present's map of a database is loaded when the session enters the present.
+void load_no_relation_map() {}
+
+// It would fill all catalog caches for a file of descriptors that is not written in the past.
+void fill_no_catalog_caches() {}
+
+// How many sessions a database has is a question of the present.
+int count_no_connections(Oid) { return 0; }
+
+struct SettingSearch {
+  Oid role;
+  GucSource source;
+  TupleDesc descriptor;
+};
+
+bool apply_row(HeapTuple row, void* context) {
+  const auto* search = static_cast<const SettingSearch*>(context);
+  const auto* form = reinterpret_cast<Form_pg_db_role_setting>(GETSTRUCT(row));
+  if (form->setdatabase != InvalidOid || form->setrole != search->role) return true;
+  bool is_null = false;
+  const Datum settings = heap_getattr(row, Anum_pg_db_role_setting_setconfig, search->descriptor, &is_null);
+  if (!is_null) ProcessGUCArray(DatumGetArrayTypeP(settings), PGC_SUSET, search->source, GUC_ACTION_SET);
+  return false;
+}
+
+// The role is one of the present, and so are its settings. A database of then brings none.
+void apply_settings_of_present(Snapshot, Oid database, Oid role, Relation relation, GucSource source) {
+  if (database != InvalidOid || InitializingParallelWorker) return;
+  SettingSearch search{role, source, RelationGetDescr(relation)};
+  scan_catalog_at(DbRoleSettingRelationId, true, InvalidOid, newest_lsn_in_history(), apply_row, &search);
+}
+
+void after_connecting() {
+  install_seams_of_connecting(false);
+  connecting = false;
+  strata_real_pgstat_bestart_final();
+}
+
+void install_seams_of_connecting(bool install) {
+  strata_seams.InvalidateCatalogSnapshot = install ? begin_directory_check : nullptr;
+  strata_seams.ValidatePgVersion = install ? end_directory_check : nullptr;
+  strata_seams.SetDatabasePath = install ? set_no_database_path : nullptr;
+  strata_seams.RelationMapInitializePhase3 = install ? load_no_relation_map : nullptr;
+  strata_seams.InitCatalogCachePhase2 = install ? fill_no_catalog_caches : nullptr;
+  strata_seams.CountDBConnections = install ? count_no_connections : nullptr;
+  strata_seams.ApplySetting = install ? apply_settings_of_present : nullptr;
+  strata_seams.pgstat_bestart_final = install ? after_connecting : nullptr;
+}
+
+// What a session counts for a database that is gone goes to the row of shared objects: an entry of its own would never
+// be dropped.
+PgStat_EntryRef* prep_pending_entry(PgStat_Kind kind, Oid database, uint64 object, bool* created) {
+  if (gone && kind == PGSTAT_KIND_DATABASE && database == MyDatabaseId) database = InvalidOid;
+  return strata_real_pgstat_prep_pending_entry(kind, database, object, created);
+}
+
+void prepare_report_checksum_failure(Oid database) {
+  if (!gone || database != MyDatabaseId) strata_real_pgstat_prepare_report_checksum_failure(database);
+}
+
+}  // namespace
+
+bool database_is_gone() { return gone; }
+
+bool connecting_to_past() { return connecting; }
+
+void enter_present_database() {
+  if (present_prepared) return;
+  Assert(!gone);
+  pfree(DatabasePath);
+  char* path = GetDatabasePath(MyDatabaseId, MyDatabaseTableSpace);
+  DatabasePath = MemoryContextStrdup(TopMemoryContext, path);
+  pfree(path);
+  strata_real_RelationMapInitializePhase3();
+  present_prepared = true;
+}
+
+void install_connection_seams() {
+  strata_seams.pgstat_bestart_security = after_authentication;
+  strata_seams.InitializeSessionUserId = initialize_session_user;
+  strata_seams.pgstat_prep_pending_entry = prep_pending_entry;
+  strata_seams.pgstat_prepare_report_checksum_failure = prepare_report_checksum_failure;
+}
+
+}  // namespace strata::travel
