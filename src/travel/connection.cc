@@ -133,6 +133,7 @@ bool may_travel(const char* setting) {
 struct PresentDatabase {
   Oid oid = InvalidOid;
   Oid tablespace = InvalidOid;
+  bool accepts_connections = false;
 };
 
 // The present's database that `matches`, if there is one. Works before the session has a database.
@@ -144,11 +145,28 @@ PresentDatabase find_in_present(Matches&& matches) {
   HeapTuple tuple = nullptr;
   while (found.oid == InvalidOid && (tuple = systable_getnext(scan)) != nullptr) {
     const auto* row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-    if (matches(*row)) found = PresentDatabase{row->oid, row->dattablespace};
+    if (matches(*row)) {
+      found = PresentDatabase{row->oid, row->dattablespace,
+                              row->datallowconn && row->datconnlimit != DATCONNLIMIT_INVALID_DB};
+    }
   }
   systable_endscan(scan);
   table_close(databases, AccessShareLock);
   return found;
+}
+
+// The session may go back to a database that the present has: so the present must let it in.
+void require_right_to_enter(const PresentDatabase& database, const char* name) {
+  if (!database.accepts_connections) {
+    ereport(FATAL, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("database \"%s\" is not currently accepting connections", name),
+                    errdetail("It has another name in the present, and does not accept connections there.")));
+  }
+  if (superuser_arg(GetUserId())) return;
+  if (object_aclcheck(DatabaseRelationId, database.oid, GetUserId(), ACL_CONNECT) != ACLCHECK_OK) {
+    ereport(FATAL, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for database \"%s\"", name),
+                    errdetail("It has another name in the present, and the user has no CONNECT privilege there.")));
+  }
 }
 
 // Not earlier than when the switch has been made: an error before it leaves an ordinary connection behind.
@@ -208,6 +226,7 @@ void look_up_database_of_then() {
   }
   const PresentDatabase same = find_in_present(is_same);
   gone = same.oid == InvalidOid;
+  if (!gone) require_right_to_enter(same, name);
   moment.database_gone = gone;
   note_database_of_present(same.tablespace);
   work_for(GetUserId());

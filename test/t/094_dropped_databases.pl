@@ -75,6 +75,13 @@ like(in_past('shop', 'SELECT 1', user => 'stranger'), qr/FATAL:  database "shop"
 like(in_past('forbidden', 'SELECT 1', user => 'guide'), qr/FATAL:  permission denied for database "forbidden"/, 'the right to connect is that of the moment');
 like(in_past('closed', 'SELECT 1'), qr/FATAL:  database "closed" is not currently accepting connections/, 'a database that was closed then stays closed');
 
+$node->safe_psql('postgres', 'REVOKE CONNECT ON DATABASE after FROM PUBLIC');
+like(in_past('before', 'SELECT 1', user => 'guide'), qr/FATAL:  permission denied for database "before"\n.*DETAIL:  It has another name/s, 'the present of a renamed database must let in, too');
+$node->safe_psql('postgres', 'GRANT CONNECT ON DATABASE after TO PUBLIC; ALTER DATABASE after ALLOW_CONNECTIONS false');
+like(in_past('before', 'SELECT 1'), qr/FATAL:  database "before" is not currently accepting connections\n.*DETAIL:  It has another name/s, 'and accept connections');
+$node->safe_psql('postgres', 'ALTER DATABASE after ALLOW_CONNECTIONS true');
+is(in_past('before', 'SELECT current_database()', user => 'guide'), 'before', 'then it does');
+
 # The way back.
 for my $way ("SET strata.travel_lsn = ''", "SET LOCAL strata.travel_lsn = ''", q{SELECT set_config('strata.travel_lsn', '', false)})
 {
