@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # usage: scripts/lint.sh [--fix]
 #
-# Checks formatting of all C and C++ files, the syntax of the scripts, and src/store with clang-tidy.
+# Checks formatting of all C and C++ files, the syntax of the scripts, which folder of src includes which, and src/store
+# with clang-tidy.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -18,6 +19,23 @@ clang-format --dry-run -Werror "${sources[@]}"
 
 say "bash -n"
 for script in .ci/run scripts/*.sh test/regress/*.sh; do bash -n "$script"; done
+
+# The README of each folder has a line "May include `src/a`, `src/b` ...": what its files may include of src/.
+say "includes between the folders of src"
+wrong=0
+folders=$(cd src && printf '%s\n' * | paste -sd '|')
+for folder in src/*/; do
+  folder=${folder%/}
+  allowed=$(sed -n '/^May include/,/^$/p' "$folder/README.md" | grep -o 'src/[a-z]\+' || true)
+  grep -q '^May include' "$folder/README.md" || { echo "$folder/README.md does not say what it may include"; wrong=1; }
+  while IFS=: read -r file line text; do
+    other=src/$(sed 's/.*#include "\([a-z]*\)\/.*/\1/' <<<"$text")
+    if [ "$other" = "$folder" ] || [ ! -d "$other" ] || grep -qx "$other" <<<"$allowed"; then continue; fi
+    echo "$file:$line: $folder/README.md does not allow to include $other"
+    wrong=1
+  done < <(grep -rnE '#include "('"$folders"')/' "$folder" --include='*.h' --include='*.cc')
+done
+[ "$wrong" = 0 ] || exit 1
 
 say "clang-tidy: src/store"
 printf '%s\0' src/store/*.cc | xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build --quiet
