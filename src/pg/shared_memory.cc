@@ -22,11 +22,11 @@ std::size_t part_count = 0;
 shmem_request_hook_type previous_request_hook = nullptr;
 shmem_startup_hook_type previous_startup_hook = nullptr;
 
-// ShmemInitStruct() aligns to a cache line, and RequestAddinShmemSpace() does not: room for that is asked for here.
+// ShmemInitStruct() aligns each part to a cache line.
 void request_shared_memory() {
   if (previous_request_hook != nullptr) previous_request_hook();
   for (std::size_t i = 0; i < part_count; i++) {
-    RequestAddinShmemSpace(CACHELINEALIGN(parts[i].bytes()) + PG_CACHE_LINE_SIZE);
+    RequestAddinShmemSpace(CACHELINEALIGN(parts[i].bytes()));
     if (parts[i].locks > 0) RequestNamedLWLockTranche(parts[i].lock_tranche, parts[i].locks);
   }
 }
@@ -36,8 +36,9 @@ void startup_shared_memory() {
   LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
   for (std::size_t i = 0; i < part_count; i++) {
     bool found = false;
-    void* memory = ShmemInitStruct(parts[i].name, parts[i].bytes() + PG_CACHE_LINE_SIZE, &found);
-    parts[i].attach(reinterpret_cast<void*>(TYPEALIGN(PG_CACHE_LINE_SIZE, memory)), !found);
+    void* memory = ShmemInitStruct(parts[i].name, parts[i].bytes(), &found);
+    Assert(memory == reinterpret_cast<void*>(TYPEALIGN(PG_CACHE_LINE_SIZE, memory)));
+    parts[i].attach(memory, !found);
   }
   LWLockRelease(AddinShmemInitLock);
 }
