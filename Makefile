@@ -11,7 +11,7 @@ PREFIX ?=
 CHECK = scripts/check.sh
 
 .PHONY: all deps debug asan fuzz demo demo-stop install lint format bench clean
-.PHONY: check check-unit check-fuzz check-tap check-oracle check-crash check-regress
+.PHONY: check check-unit check-fuzz check-tap check-oracle check-crash check-mutations check-regress
 
 all: deps
 	cmake --preset release
@@ -50,6 +50,10 @@ check-oracle: all
 # CRASH_SEED=... repeats a run.
 check-crash: debug
 	$(CHECK) crash
+
+# MUTATION_SEED=... repeats a run, MUTATION_ROUNDS=... makes it longer.
+check-mutations: debug
+	$(CHECK) mutations
 
 check-regress: all debug
 	$(CHECK) regress

@@ -36,3 +36,7 @@ if(tool_sources)
   add_executable(pg_strata ${tool_sources})
   target_link_libraries(pg_strata PRIVATE strata_store CLI11::CLI11 fmt::fmt)
 endif()
+
+# What tests change a store with.
+add_executable(strata_mutate test/mutations/mutate_store.cc)
+target_link_libraries(strata_mutate PRIVATE strata_store)

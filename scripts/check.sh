@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests that have been built, and says at the end what each suite took.
 #
-# usage: scripts/check.sh unit|fuzz|tap|oracle|crash|regress...
+# usage: scripts/check.sh unit|fuzz|tap|oracle|crash|mutations|regress...
 #
 # unit     GoogleTest under AddressSanitizer and UndefinedBehaviorSanitizer
 # fuzz     each fuzz target for FUZZ_SECONDS (10), from the corpus in fuzz/corpus/TARGET
@@ -9,6 +9,7 @@
 # oracle   test/oracle, or the files in TESTS: point-in-time recovery and wal_consistency_checking against history, on the
 #          release server; ORACLE_SEED repeats a run. The sums of all files come last
 # crash    test/crash, or the files in TESTS: 264 crashes of the server with assertions; CRASH_SEED repeats a run
+# mutations  the long form of test/t/086: MUTATION_ROUNDS (20) times 100 wrong versions; MUTATION_SEED repeats a run
 # regress  PostgreSQL's own suites, with strata on (server with assertions) and off (release)
 #
 # JOBS (2) test files run at once. Every suite runs even where one before it failed; the exit status tells.
@@ -102,6 +103,14 @@ crash() {
   TAP_SECONDS=${TAP_SECONDS:-3600} prove_in debug "$root/build/debug/install" "$out/crash" "${tests[@]}"
 }
 
+# The long form of test/t/086.
+mutations() {
+  export MUTATION_ROUNDS=${MUTATION_ROUNDS:-20} MUTATION_SEED=${MUTATION_SEED:-$((RANDOM * 32768 + RANDOM))}
+  echo "MUTATION_SEED=$MUTATION_SEED"
+  TAP_SECONDS=${TAP_SECONDS:-3600} prove_in debug "$root/build/debug/install" "$out/mutations" \
+    "$root/test/t/086_planted_damage.pl"
+}
+
 regress() {
   local run=$root/test/regress/run.sh suite_name
   local release debug
@@ -112,13 +121,13 @@ regress() {
   done
 }
 
-[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|oracle|crash|regress..."
+[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|oracle|crash|mutations|regress..."
 need_server_user
 mkdir -p "$out"
 need_reachable "$out"
 for what in "$@"; do
   case $what in
-    unit | tap | oracle | crash) suite "$what" "$what" ;;
+    unit | tap | oracle | crash | mutations) suite "$what" "$what" ;;
     fuzz | regress) "$what" ;;
     *) die "unknown suite '$what'" ;;
   esac
