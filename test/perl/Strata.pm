@@ -11,7 +11,7 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(
-  new_node wait_for_history kill_and_wait wait_for_restart wait_for_connections try_sql now_in lsn_in at at_lsn at_error pgoptions
+  new_node wait_for_history kill_and_wait wait_for_restart wait_for_connections try_sql now_in commit_in lsn_in at at_lsn at_error pgoptions
   remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
   prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over waits_for damage_values poll_until
 );
@@ -137,6 +137,14 @@ sub now_in
 	my ($node) = @_;
 	return $node->safe_psql('postgres',
 		'SELECT pg_sleep(0.002) \g /dev/null' . "\nSELECT clock_timestamp();\n" . 'SELECT pg_sleep(0.002) \g /dev/null');
+}
+
+# A commit that changes no page. What VACUUM and pruning wrote before it belongs to every time after it.
+sub commit_in
+{
+	my ($node) = @_;
+	$node->safe_psql('postgres', "SELECT pg_logical_emit_message(true, 'test', '')");
+	return;
 }
 
 sub lsn_in
