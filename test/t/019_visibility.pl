@@ -24,6 +24,8 @@ sub stage
 {
 	my ($what, @sql) = @_;
 	try_sql($node, $_) for @sql;
+	# VACUUM ends without a commit of its own: its visibility map is to be the one of this moment.
+	commit_in($node);
 	push @stages, [ $what, remember($node, 'postgres',
 		'an index-only scan' => "$index_only SELECT count(*), sum(a), min(a), max(a) FROM t WHERE a >= 0",
 		'a sequential scan' => 'SET enable_indexscan = off; SET enable_indexonlyscan = off; SELECT count(*), sum(a), sum(b) FROM t') ];
