@@ -22,9 +22,11 @@ extern "C" {
 #include <cstring>
 
 #include "pg/lsn_format.h"
+#include "travel/door.h"
 #include "travel/present_functions.h"
 #include "travel/rights.h"
 #include "travel/session.h"
+#include "travel/settings.h"
 
 namespace strata::travel {
 
@@ -130,7 +132,7 @@ bool needs_hook(Oid function) {
                   errmsg("a function or procedure of the past cannot change the moment that the session travels to"),
                   // The setting is not what it was when the session came here.
                   errdetail("The session sees the cluster as of LSN %X/%X.", LSN_FORMAT_ARGS(current_moment().lsn)),
-                  errhint("RESET strata.travel_time (or strata.travel_lsn) outside of it returns to the present.")));
+                  is_traveller() ? 0 : errhint("Leave it first. %s", describe_way_back())));
   pg_unreachable();
 }
 
@@ -140,7 +142,7 @@ void on_function(FmgrHookEventType event, FmgrInfo* function, Datum* argument) {
     if (event == FHET_START) require_function_of_present(function->fn_oid, false);
     if (event == FHET_START) calls++;
     if (event != FHET_START && calls > 0) calls--;
-    if (event == FHET_END && requested_moment() != current_moment()) raise_leaving();
+    if (event == FHET_END && asks_for_another_moment()) raise_leaving();
   }
   if (previous_fmgr_hook != nullptr) previous_fmgr_hook(event, function, argument);
 }
@@ -167,12 +169,12 @@ void executor_run(QueryDesc* query, ScanDirection direction, uint64 count) {
     if (runs > 0) runs--;
   }
   PG_END_TRY();
-  if (runs > 0 && requested_moment() != current_moment()) raise_leaving();
+  if (runs > 0 && asks_for_another_moment()) raise_leaving();
 }
 
 // A procedure that ends a transaction goes on in the next one, at the moment that was asked for.
 void at_end_of_transaction(XactEvent event, void*) {
-  if (event == XACT_EVENT_PRE_COMMIT && calls > 0 && requested_moment() != current_moment()) raise_leaving();
+  if (event == XACT_EVENT_PRE_COMMIT && calls > 0 && asks_for_another_moment()) raise_leaving();
 }
 
 // A path was true for the files of then; now anybody may have put something there.

@@ -35,6 +35,7 @@ extern "C" {
 #include "pg/lsn_format.h"
 #include "travel/catalog_scan.h"
 #include "travel/database.h"
+#include "travel/door.h"
 #include "travel/present_roles.h"
 #include "travel/resolve.h"
 #include "travel/session.h"
@@ -49,7 +50,6 @@ namespace {
 // the present.
 constexpr const char* kNoDirectory = "base/0";
 
-bool connecting = false;
 bool gone = false;
 bool present_prepared = true;
 Oid tablespace_then = InvalidOid;
@@ -130,6 +130,57 @@ bool may_travel(const char* setting) {
   return search.granted;
 }
 
+// Rows of pg_db_role_setting that count for a role in a database, and how much those count that were found.
+struct StoredSearch {
+  Oid database;
+  Oid role;
+  TupleDesc descriptor;
+  int zone_rank = -1;
+  int style_rank = -1;
+  char* zone = nullptr;
+  char* style = nullptr;
+};
+
+bool note_stored(HeapTuple row, void* context) {
+  auto* search = static_cast<StoredSearch*>(context);
+  const auto* form = reinterpret_cast<Form_pg_db_role_setting>(GETSTRUCT(row));
+  if (form->setdatabase != InvalidOid && form->setdatabase != search->database) return true;
+  if (form->setrole != InvalidOid && form->setrole != search->role) return true;
+  bool is_null = false;
+  const Datum settings = heap_getattr(row, Anum_pg_db_role_setting_setconfig, search->descriptor, &is_null);
+  if (is_null || VARATT_IS_EXTERNAL(DatumGetPointer(settings))) return true;
+  const int rank = (form->setrole != InvalidOid ? 2 : 0) + (form->setdatabase != InvalidOid ? 1 : 0);
+  List* names = NIL;
+  List* values = NIL;
+  TransformGUCArray(DatumGetArrayTypeP(settings), &names, &values);
+  for (int i = 0; i < list_length(names); i++) {
+    const char* name = static_cast<const char*>(list_nth(names, i));
+    char* value = static_cast<char*>(list_nth(values, i));
+    if (pg_strcasecmp(name, "timezone") == 0 && rank > search->zone_rank) {
+      search->zone = value;
+      search->zone_rank = rank;
+    } else if (pg_strcasecmp(name, "datestyle") == 0 && rank > search->style_rank) {
+      search->style = value;
+      search->style_rank = rank;
+    }
+  }
+  return true;
+}
+
+// Completes the options by what the present stores for the role and for a database: the zone and date style that the
+// session will have.
+void add_stored_options(Oid database) {
+  StoredSearch search{database, GetUserId(), CreateTemplateTupleDesc(Natts_pg_db_role_setting)};
+  TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_db_role_setting_setdatabase, "setdatabase", OIDOID, -1, 0);
+  TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_db_role_setting_setrole, "setrole", OIDOID, -1, 0);
+  TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_db_role_setting_setconfig, "setconfig", TEXTARRAYOID, -1, 1);
+  TupleDescAttr(search.descriptor, Anum_pg_db_role_setting_setconfig - 1)->attalign = TYPALIGN_DOUBLE;
+  populate_compact_attribute(search.descriptor, Anum_pg_db_role_setting_setconfig - 1);
+  scan_catalog_at(DbRoleSettingRelationId, true, InvalidOid, newest_lsn_in_history(), note_stored, &search);
+  if (options.zone == nullptr) options.zone = search.zone;
+  if (options.style == nullptr) options.style = search.style;
+}
+
 struct PresentDatabase {
   Oid oid = InvalidOid;
   Oid tablespace = InvalidOid;
@@ -173,20 +224,32 @@ void require_right_to_enter(const PresentDatabase& database, const char* name) {
 void install_seams_of_connecting(bool install);
 
 void go_to(const Moment& moment) {
-  connecting = true;
   present_prepared = false;
   tablespace_then = moment.database_tablespace;
   switch_while_connecting(moment);
   install_seams_of_connecting(true);
 }
 
+// For a while: PostgreSQL sets them itself, with the rest of the options and of what is stored.
+TimestampTz time_of_options() {
+  const int level = NewGUCNestLevel();
+  const auto set = [](const char* name, const char* value) {
+    if (is_given(value)) {
+      set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false);
+    }
+  };
+  set("timezone", options.zone);
+  set("datestyle", options.style);
+  const TimestampTz time = time_in_words(options.time);
+  AtEOXact_GUC(true, level);
+  return time;
+}
+
 Moment moment_of_options() {
-  if (is_given(options.zone)) SetConfigOption("timezone", options.zone, PGC_BACKEND, PGC_S_CLIENT);
-  if (is_given(options.style)) SetConfigOption("datestyle", options.style, PGC_BACKEND, PGC_S_CLIENT);
   Moment moment;
   if (is_given(options.time)) {
-    moment.lsn = resolve_time(DatumGetTimestampTz(DirectFunctionCall3(
-        timestamptz_in, CStringGetDatum(options.time), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+    moment.time = time_of_options();
+    moment.lsn = resolve_time(moment.time);
   } else {
     moment.lsn = resolve_lsn(DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(options.lsn))));
   }
@@ -201,11 +264,12 @@ void look_up_database_of_then() {
   read_options(MyProcPort);
   if (is_given(options.time) == is_given(options.lsn)) return;
   if (!may_travel(is_given(options.time) ? kTimeSetting : kLsnSetting)) return;
-  Moment moment = moment_of_options();
-  const DatabaseAt then = database_at(name, moment.lsn);
   const Oid now = find_in_present([&](const FormData_pg_database& row) {
                     return std::strcmp(NameStr(row.datname), name) == 0;
                   }).oid;
+  if (is_given(options.time)) add_stored_options(now);
+  Moment moment = moment_of_options();
+  const DatabaseAt then = database_at(name, moment.lsn);
   if (then.oid == now && now != InvalidOid) {
     withdraw_announcement();
     return;
@@ -302,7 +366,6 @@ void apply_settings_of_present(Snapshot, Oid database, Oid role, Relation relati
 
 void after_connecting() {
   install_seams_of_connecting(false);
-  connecting = false;
   strata_real_pgstat_bestart_final();
 }
 
@@ -331,8 +394,6 @@ void prepare_report_checksum_failure(Oid database) {
 }  // namespace
 
 bool database_is_gone() { return gone; }
-
-bool connecting_to_past() { return connecting; }
 
 void enter_present_database() {
   if (present_prepared) return;

@@ -9,9 +9,6 @@ void install_connection_seams();
 // Whether the session's database is missing in the present: it was dropped, and the session can be at moments only.
 bool database_is_gone();
 
-// Whether the session is being connected to a database of its moment, and is there already.
-bool connecting_to_past();
-
 // For a switch to the present: what PostgreSQL sets up at connection for a database of the present, once.
 void enter_present_database();
 

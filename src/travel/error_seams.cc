@@ -67,7 +67,7 @@ void err_finish(const char* file, int line, const char* function) {
 int explain_travel() {
   if (is_traveller()) return errdetail("The query sees the cluster as of %s.", describe_current_moment());
   errdetail("The session sees the cluster as of %s.", describe_current_moment());
-  return errhint("RESET strata.travel_time (or strata.travel_lsn) returns to the present.");
+  return errhint("%s", describe_way_back());
 }
 
 void install_error_seams(bool travel) { strata_seams.errfinish = travel ? err_finish : nullptr; }

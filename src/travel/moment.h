@@ -9,6 +9,7 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 #include "storage/procnumber.h"
 }
 
@@ -33,6 +34,7 @@ inline bool is_virtual_tablespace(Oid tablespace) {
 // What a session travels to.
 struct Moment {
   XLogRecPtr lsn = InvalidXLogRecPtr;    // invalid: the present
+  TimestampTz time = 0;                  // what was asked for; 0: an LSN was
   Oid database_tablespace = InvalidOid;  // where the session's database lay then
   Counters counters;
   bool database_gone = false;  // the session's database is missing in the present, where it cannot go

@@ -15,6 +15,7 @@
 #include "store/store.h"
 #include "store/time_marks.h"
 #include "travel/read_meter.h"
+#include "travel/session.h"
 #include "travel/standing.h"
 
 extern "C" {
@@ -166,6 +167,16 @@ void claim_moment(XLogRecPtr lsn) {
   raise_out_of_range(lsn, "history does not reach back that far", horizon, GetXLogInsertEndRecPtr());
 }
 
+bool try_claim_moment(XLogRecPtr lsn) {
+  announce_standing(lsn);
+  SpinLockAcquire(&pg::shared_state->mutex);
+  const Lsn horizon = pg::shared_state->horizon.lsn;
+  SpinLockRelease(&pg::shared_state->mutex);
+  if (horizon != kInvalidLsn && lsn >= horizon) return true;
+  withdraw_announcement();
+  return false;
+}
+
 void require_not_trimmed(XLogRecPtr lsn) {
   if (!pg::is_trimmed(lsn)) return;
   const Horizon horizon = require_history();
@@ -174,7 +185,7 @@ void require_not_trimmed(XLogRecPtr lsn) {
            errdetail("It was older than \"strata.retention_time\" or \"strata.retention_size\" allows, and was kept "
                      "for \"strata.max_travel_age\" beyond that. Moments from %s (LSN %X/%X) can be reached.",
                      printed(horizon.time), LSN_FORMAT_ARGS(horizon.lsn)),
-           errhint("Travel to a later moment, or RESET strata.travel_time (or strata.travel_lsn).")));
+           errhint("Travel to a later moment. %s", describe_way_back())));
 }
 
 TimestampTz last_commit_at(XLogRecPtr lsn) {

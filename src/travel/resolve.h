@@ -24,6 +24,8 @@ XLogRecPtr resolve_lsn(XLogRecPtr lsn);
 // (ERRCODE_INVALID_PARAMETER_VALUE) when the horizon has passed it meanwhile. Afterwards retention leaves it alone, for
 // strata.max_travel_age at least.
 void claim_moment(XLogRecPtr lsn);
+// The same, but returns false instead of raising an ERROR.
+bool try_claim_moment(XLogRecPtr lsn);
 
 // Raises an ERROR (snapshot_too_old) when history at `lsn` may be gone: what was read there before the call counts only
 // if it returns.

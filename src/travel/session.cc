@@ -16,9 +16,13 @@ extern "C" {
 #include "seams.h"
 }
 
+#include <cstring>
+
 #include "pg/shared_state.h"
-#include "travel/present_roles.h"
+#include "travel/clock_query.h"
 #include "travel/connection.h"
+#include "travel/door.h"
+#include "travel/present_roles.h"
 #include "travel/resolve.h"
 #include "travel/settings.h"
 #include "travel/standing.h"
@@ -36,6 +40,7 @@ bool exit_callback_registered = false;
 bool changed_inside_procedure = false;
 
 ExecutorStart_hook_type previous_executor_start = nullptr;
+ExecutorRun_hook_type previous_executor_run = nullptr;
 ProcessUtility_hook_type previous_process_utility = nullptr;
 
 // The next process in this one's place is in the present, and so are its parallel workers.
@@ -60,15 +65,15 @@ void install_travel_seams(bool travel) {
   install_standby_functions(travel);
 }
 
-bool is_stored(const char* setting) {
+bool has_stored_value(const char* setting) {
   const auto* variable = get_config_handle(setting);
-  return variable != nullptr && variable->source >= PGC_S_GLOBAL && variable->source <= PGC_S_DATABASE_USER;
+  return variable != nullptr && is_stored(variable->source);
 }
 
 // A superuser whom a stored setting has put into the past must not take it for the present: a dump, for example.
 void tell_superuser() {
   if (!current.superuser || IsParallelWorker()) return;
-  if (!is_stored("strata.travel_time") && !is_stored("strata.travel_lsn")) return;
+  if (!has_stored_value(kTimeSetting) && !has_stored_value(kLsnSetting)) return;
   ereport(NOTICE, (errmsg("this session travels in time"),
                    errdetail("The session sees the cluster as of %s, as is stored for its database or role.",
                              describe_current_moment()),
@@ -108,6 +113,7 @@ void adopt_leaders_moment() {
 void start_transaction_command() {
   // A session that exits cleans up in the present.
   if (proc_exit_inprogress) requested = current.database_gone ? current : Moment{};
+  if (!proc_exit_inprogress) settle_before_transaction();
   adopt_leaders_moment();
   if (requested == current) {
     withdraw_announcement();
@@ -115,6 +121,7 @@ void start_transaction_command() {
     switch_to_requested();
   }
   strata_real_StartTransactionCommand();
+  if (!proc_exit_inprogress) settle_in_transaction();
   if (requested != current) switch_to_requested();
 }
 
@@ -141,12 +148,41 @@ void begin_reporting_settings() {
 }
 
 void executor_start(QueryDesc* query, int flags) {
+  settle();
   if (requested != current) raise_pending_change();
   if (travelling()) require_not_trimmed(current.lsn);
+  if (!reads_only_clock_and_settings(query->plannedstmt)) note_reading();
   if (previous_executor_start != nullptr) {
     previous_executor_start(query, flags);
   } else {
     standard_ExecutorStart(query, flags);
+  }
+}
+
+// set_config() is a change of a setting as SET is.
+void executor_run(QueryDesc* query, ScanDirection direction, uint64 count) {
+  const std::uint64_t changes = asked_changes();
+  if (previous_executor_run != nullptr) {
+    previous_executor_run(query, direction, count);
+  } else {
+    standard_ExecutorRun(query, direction, count);
+  }
+  if (asked_changes() != changes) settle();
+}
+
+// A function with a setting of its own would be at two moments in one query.
+void refuse_moment_of_function(const List* options) {
+  ListCell* cell = nullptr;
+  foreach (cell, options) {
+    const auto* option = lfirst_node(DefElem, cell);
+    if (option->arg == nullptr || !IsA(option->arg, VariableSetStmt)) continue;
+    const auto* set = reinterpret_cast<const VariableSetStmt*>(option->arg);
+    if (set->name == nullptr || (set->kind != VAR_SET_VALUE && set->kind != VAR_SET_CURRENT)) continue;
+    if (std::strcmp(set->name, kTimeSetting) != 0 && std::strcmp(set->name, kLsnSetting) != 0) continue;
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("a function cannot have a moment of its own (parameter \"%s\")", set->name),
+                    errdetail("One query sees one moment."),
+                    errhint("Travel in the session that calls the function, before the query.")));
   }
 }
 
@@ -159,6 +195,10 @@ bool may_run_with_pending_change(const Node* statement) {
     case T_DeallocateStmt:
     case T_ClosePortalStmt:
       return true;
+    case T_AlterRoleSetStmt:
+    case T_AlterDatabaseSetStmt:
+      // These take back a stored moment that cannot be reached.
+      return is_unsettled() && !travelling();
     default:
       return false;
   }
@@ -169,17 +209,26 @@ void process_utility(PlannedStmt* planned, const char* text, bool read_only_tree
                      QueryCompletion* completion) {
   const Node* statement = planned->utilityStmt;
   if (!may_run_with_pending_change(statement)) {
+    settle();
     if (requested != current) raise_pending_change();
     if (travelling()) require_not_trimmed(current.lsn);
+    note_reading();
   }
   if (travelling() && IsA(statement, AlterSystemStmt)) PreventCommandIfReadOnly("ALTER SYSTEM");
+  if (IsA(statement, CreateFunctionStmt)) {
+    refuse_moment_of_function(reinterpret_cast<const CreateFunctionStmt*>(statement)->options);
+  } else if (IsA(statement, AlterFunctionStmt)) {
+    refuse_moment_of_function(reinterpret_cast<const AlterFunctionStmt*>(statement)->actions);
+  }
   const bool sets = IsA(statement, VariableSetStmt) || IsA(statement, DiscardStmt);
+  const std::uint64_t changes = asked_changes();
 
   if (previous_process_utility != nullptr) {
     previous_process_utility(planned, text, read_only_tree, context, parameters, environment, destination, completion);
   } else {
     standard_ProcessUtility(planned, text, read_only_tree, context, parameters, environment, destination, completion);
   }
+  if (asked_changes() != changes) settle();
   // SET LOCAL, and SET before other statements of one query string, take effect at once.
   if (sets && requested != current && context <= PROCESS_UTILITY_QUERY_NONATOMIC) switch_to_requested();
 }
@@ -202,8 +251,8 @@ void switch_to_requested() {
   changed_inside_procedure = SPI_inside_nonatomic_context();
   if (changed_inside_procedure) return;
   if (IsTransactionOrTransactionBlock()) {
-    const bool before_first_query = IsTransactionState() && !FirstSnapshotSet && !IsSubTransaction();
-    if (!before_first_query) return;
+    if (!IsTransactionState() || IsSubTransaction() || has_read_moment() || HaveRegisteredOrActiveSnapshot()) return;
+    InvalidateCatalogSnapshot();
   }
   if (MyDatabaseId == InvalidOid || !IsNormalProcessingMode()) return;
   switch_to(requested);
@@ -223,11 +272,14 @@ void install_session_hooks() {
   strata_seams.BeginReportingGUCOptions = begin_reporting_settings;
   previous_executor_start = ExecutorStart_hook;
   ExecutorStart_hook = executor_start;
+  previous_executor_run = ExecutorRun_hook;
+  ExecutorRun_hook = executor_run;
   previous_process_utility = ProcessUtility_hook;
   ProcessUtility_hook = process_utility;
   install_permanent_storage_seams();
   install_tablespace_check();
   install_code_hooks();
+  install_door();
 }
 
 }  // namespace strata::travel

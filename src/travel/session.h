@@ -27,8 +27,10 @@ void switch_while_connecting(const Moment& moment);
 // it left.
 void note_database_of_present(Oid tablespace);
 
-// How the current moment reads in messages: the text of the setting that asked for it.
+// How the current moment reads in messages: the time that was asked for, and its LSN.
 const char* describe_current_moment();
+// How this session returns to the present, as a sentence for hints.
+const char* describe_way_back();
 
 // For ereport: the detail (the moment) and the hint (how to return) of an error that is one because of the travel.
 int explain_travel();

@@ -5,16 +5,19 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 }
 
 namespace strata::travel {
 
 void define_travel_settings();  // from _PG_init
 
-// Raises an ERROR (ERRCODE_INSUFFICIENT_PRIVILEGE) unless the current role may travel by the setting of this name.
-void require_right_to_travel(const char* setting);
 inline constexpr const char* kTimeSetting = "strata.travel_time";
 inline constexpr const char* kLsnSetting = "strata.travel_lsn";
+
+// The time that strata.travel_time says: what timestamptz reads, or an interval that lies in the past. Raises an ERROR
+// for anything else. REQUIRES: a transaction.
+TimestampTz time_in_words(const char* text);
 
 // Makes this process a traveller: one that goes where a session sends it, and nowhere else.
 void become_traveller();
@@ -24,8 +27,5 @@ bool is_traveller();
 // whether the session's role is one where the session is. Raises an ERROR where the horizon has passed it meanwhile.
 // REQUIRES: a traveller, in a transaction before its first snapshot.
 void travel_as_ordered(XLogRecPtr lsn, bool superuser);
-
-// The role for which this traveller works from now on: that one may send travellers of its own.
-void work_for(Oid role);
 
 }  // namespace strata::travel

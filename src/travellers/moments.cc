@@ -11,6 +11,7 @@ extern "C" {
 #include <cstring>
 
 #include "pg/shared_state.h"
+#include "travel/door.h"
 #include "travel/resolve.h"
 #include "travel/settings.h"
 

@@ -23,6 +23,7 @@ PGDLLEXPORT void strata_traveller_main(Datum argument);
 
 #include "pg/lsn_format.h"
 #include "pg/wait_events.h"
+#include "travel/door.h"
 #include "travel/session.h"
 #include "travel/settings.h"
 #include "travellers/answer.h"
@@ -160,7 +161,7 @@ void end_request() {
 void travel(XLogRecPtr lsn, bool superuser) {
   const travel::Moment& here = travel::current_moment();
   // A function of the query before may have reset the setting.
-  const bool stays = travel::requested_moment() == here;
+  const bool stays = !travel::asks_for_another_moment();
   if (stays && here.lsn == lsn && here.superuser == superuser) return;
   StartTransactionCommand();
   travel::travel_as_ordered(lsn, superuser);

@@ -114,7 +114,7 @@ while ($standing->{stderr} eq '' && $told eq '100000' && time < $end)
 	$told = $standing->query('SELECT count(*) FROM doomed');
 }
 set('strata.retention_time' => '1 day');
-like($standing->{stderr}, qr/ERROR:  history at LSN \S+ is gone\nDETAIL:  .*strata\.max_travel_age.*\nHINT:  Travel to a later moment, or RESET/s,
+like($standing->{stderr}, qr/ERROR:  history at LSN \S+ is gone\nDETAIL:  .*strata\.max_travel_age.*\nHINT:  Travel to a later moment\. RESET/s,
 	'after strata.max_travel_age its history goes, and the session is told so');
 $standing->{stderr} = '';
 is($standing->query_safe('RESET strata.travel_time; SELECT 1'), '1', 'it can go on in the present');

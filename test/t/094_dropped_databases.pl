@@ -8,7 +8,7 @@ use Strata;
 use Test::More;
 
 my $node = new_node('databases');
-$node->safe_psql('postgres', 'CREATE EXTENSION strata; CREATE ROLE guide LOGIN; CREATE ROLE stranger LOGIN; GRANT SET ON PARAMETER "strata.travel_lsn" TO guide');
+$node->safe_psql('postgres', 'CREATE EXTENSION strata; CREATE ROLE guide LOGIN; CREATE ROLE stranger LOGIN; CREATE ROLE tokyo SUPERUSER LOGIN; ALTER ROLE tokyo SET timezone = "Asia/Tokyo"; GRANT SET ON PARAMETER "strata.travel_lsn" TO guide');
 $node->safe_psql('postgres', $_) for (
 	q{CREATE DATABASE shop ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0},
 	q{CREATE DATABASE words ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C' TEMPLATE template0 STRATEGY file_copy},
@@ -28,6 +28,7 @@ $node->safe_psql('words', q{CREATE TABLE w (a text); INSERT INTO w VALUES (U&'\0
 $node->safe_psql('before', 'CREATE TABLE b AS SELECT 42 AS a');
 my $oid = $node->safe_psql('postgres', q{SELECT oid FROM pg_database WHERE datname = 'shop'});
 my $then = lsn_in($node);
+my $time = now_in($node);
 # What depends on the second of the dump is left out.
 sub dump_all
 {
@@ -49,7 +50,7 @@ sub in_past
 {
 	my ($database, $sql, %option) = @_;
 	my $moment = $option{moment} // $then;
-	local $ENV{PGOPTIONS} = "-c strata.travel_lsn=$moment";
+	local $ENV{PGOPTIONS} = defined $option{time} ? "-c strata.travel_time=" . ($option{time} =~ s/(?<!\\) /\\ /gr) . ' ' . ($option{options} // '') : "-c strata.travel_lsn=$moment";
 	my ($status, $out, $error) = $node->psql($database, $sql, extra_params => [ '-U', $option{user} // $node->{_user} // getpwuid($<) ]);
 	return wantarray ? ($out, $error) : $status == 0 ? $out : "failed: $error";
 }
@@ -68,6 +69,21 @@ isnt(dump_all(), $present, 'which the present does not have');
 
 # Parallel workers.
 is(in_past('shop', 'SET debug_parallel_query = on; SET parallel_setup_cost = 0; SET min_parallel_table_scan_size = 0; SET parallel_tuple_cost = 0; SELECT count(*) FROM public.orders WHERE id % 2 = 0'), '10000', 'parallel workers find the database');
+
+# By a time.
+for my $case ([ '', 'its offset' ], [ '-c timezone=Asia/Tokyo', 'a zone of the options', 'Asia/Tokyo' ])
+{
+	my ($options, $what, $zone) = @$case;
+	my $words = $zone ? $node->safe_psql('postgres', "SELECT to_char(timestamptz '$time' AT TIME ZONE '$zone', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')") : $time;
+	is(in_past('shop', q{SELECT count(*) FROM public.orders; SELECT current_setting('strata.travel_time') ~ '[+]00$|[+]09$'}, time => $words, options => $options), "20000\nt", "a time with $what");
+}
+like(in_past('shop', 'SELECT 1', time => '1\\ microsecond\\ ago'), qr/FATAL:  database "shop" did not exist then/, 'an interval');
+my $local = $node->safe_psql('postgres', "SELECT to_char(timestamptz '$time' AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')");
+is(in_past('shop', 'SELECT count(*) FROM public.orders', time => $local, user => 'tokyo'), '20000', 'a time in the zone that is stored for the role');
+$node->safe_psql('postgres', 'ALTER DATABASE words SET timezone = "Asia/Tokyo"');
+is(in_past('words', 'SELECT count(*) FROM w', time => $time), '2', 'a time with its offset, where the name has another database with a zone now');
+like(in_past('words', 'SELECT 1', time => $local), qr/FATAL:  parameter "strata.travel_time" has another meaning .*DETAIL.*HINT:  Give the time with its offset/s,
+	'a time without one means two moments there, and is refused');
 
 # Who may.
 is(in_past('shop', 'SELECT count(*) FROM public.orders; SHOW work_mem', user => 'guide'), "20000\n77MB", 'the right to travel, and the settings of a role, are of the present');
