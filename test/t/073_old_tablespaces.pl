@@ -46,7 +46,6 @@ sub remember_all
 {
 	my ($what) = @_;
 	push @pasts, [ $what, map { remember($node, $_, @queries) } @databases ];
-	$node->safe_psql('postgres', 'SELECT pg_current_xact_id()');
 	return;
 }
 

@@ -11,6 +11,7 @@ my $node = new_node('reused');
 $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION strata;
 CREATE EXTENSION amcheck;
+CREATE EXTENSION pg_walinspect;
 CREATE FUNCTION set_next_oid(oid) RETURNS void AS '$ENV{STRATA_TEST_LIBRARIES}/strata_test_next_oid', 'strata_test_set_next_oid' LANGUAGE c;
 SQL
 
@@ -20,8 +21,6 @@ sub station
 {
 	my ($what, $db, @queries) = @_;
 	push @stations, [ $what, remember($node, $db, @queries) ];
-	# A moment ends just before the next commit, whose transaction may have extended files already: here it has not.
-	$node->safe_psql($db, 'SELECT pg_current_xact_id()');
 	return;
 }
 
@@ -36,6 +35,8 @@ $node->safe_psql('postgres', 'CREATE TABLE first (a int, b text)');
 my $number = file_of('first');
 $node->safe_psql('postgres', "INSERT INTO first SELECT i, repeat('first', 200) FROM generate_series(1, 500) i");
 $node->safe_psql('postgres', 'VACUUM first');
+# VACUUM ends without a commit of its own.
+commit_in($node);
 station('a table', 'postgres',
 	rows => 'SELECT count(*), sum(a), min(length(b)) FROM first',
 	sizes => "SELECT pg_relation_filenode('first'), pg_relation_size('first'), pg_relation_size('first', 'vm')");
@@ -128,7 +129,6 @@ sub life
 {
 	my ($what, $db) = @_;
 	push @lives, [ $what, remember($node, $db, @queries) ];
-	$node->safe_psql($db, 'SELECT pg_current_xact_id()');
 	return;
 }
 
@@ -142,8 +142,12 @@ for my $life (1 .. 4)
 	life("$db, by $strategy, changed", $db);
 	$node->safe_psql('template', "INSERT INTO t SELECT i, 'template before life " . ($life + 1) . "' FROM generate_series(1, 700) i; VACUUM FULL pg_class") if $life > 1;
 	next if $life == 4;
-	push @drops, now_in($node);
+	my ($time, $begin) = (now_in($node), lsn_in($node));
 	$node->safe_psql('postgres', "DROP DATABASE $db");
+	# Where the files are gone and the commit is still to come.
+	my $gone = $node->safe_psql('postgres',
+		"SELECT end_lsn FROM pg_get_wal_records_info('$begin', pg_current_wal_flush_lsn()) WHERE resource_manager = 'Database' AND record_type = 'DROP'");
+	push @drops, { time => $time, lsn => $gone, life => $lives[-1] };
 	$node->safe_psql('postgres', 'CHECKPOINT');
 }
 
@@ -161,8 +165,16 @@ sub all_hold
 }
 all_hold('later');
 like(at_error($node, $stations[-1][1]{time}, 'SELECT 1', 'life4'), qr/3D000: .*did not exist then/, 'before the first of them nothing had the OID');
-# A moment that ends before the commit of DROP DATABASE: the row is there, the files are not.
-like(at_error($node, $_, 'SELECT 1', 'life4'), qr/3D000: .*database "life4" was being dropped then/, 'a database is not to be had while it is dropped') for @drops;
+for my $drop (@drops)
+{
+	# Between the record of DROP DATABASE and its commit, the row is there, the files are not.
+	like(at_lsn($node, $drop->{lsn}, 'SELECT 1', 'life4'), qr/3D000: .*database "life4" was being dropped then/,
+		'a database is not to be had while it is dropped');
+	# A time before the commit is one before the drop.
+	local $drop->{life}[1]{time} = $drop->{time};
+	local $drop->{life}[1]{db} = 'life4';
+	still_holds($drop->{life}[1], "($drop->{life}[0]) right before it is dropped");
+}
 $node->restart;
 all_hold('after a restart');
 
