@@ -26,6 +26,8 @@ char* fault = nullptr;
 void (*real_redo)(XLogReaderState*) = nullptr;
 volatile int zero = 0;
 volatile int some = 1000;
+// Read at run time, so that no compiler sees where it points.
+volatile char* volatile nowhere = reinterpret_cast<volatile char*>(16);
 
 // Overwrites what lies above it on the stack, as arrays do that take more than they hold.
 [[gnu::noinline]] void smash_stack() {
@@ -40,7 +42,7 @@ volatile int some = 1000;
 }
 
 void go_wrong() {
-  if (std::strcmp(fault, "segv") == 0) *reinterpret_cast<volatile char*>(16) = 1;
+  if (std::strcmp(fault, "segv") == 0) *nowhere = 1;
   if (std::strcmp(fault, "fpe") == 0) zero = some / zero;
   if (std::strcmp(fault, "ill") == 0) __builtin_trap();
   if (std::strcmp(fault, "abort") == 0) std::abort();
@@ -54,7 +56,7 @@ void go_wrong() {
   // As segv, and in a critical section, with a buffer pinned.
   if (std::strcmp(fault, "midway") == 0) {
     START_CRIT_SECTION();
-    *reinterpret_cast<volatile char*>(16) = 1;
+    *nowhere = 1;
   }
 }
 
