@@ -11,7 +11,7 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(
-  new_node wait_for_history kill_and_wait wait_for_restart wait_for_connections try_sql now_in commit_in lsn_in at at_lsn at_error pgoptions
+  new_node wait_for_history kill_and_wait wait_for_restart wait_for_connections try_sql sql_prints sql_fails write_wal kept_bytes now_in commit_in lsn_in at at_lsn at_error pgoptions
   remember still_holds check_all_pages no_mismatch log_is_clean state_of traveller
   prepare_churn churn digest_of_all_pages reached_lsn no_file_is_left_over waits_for damage_values poll_until
 );
@@ -119,6 +119,38 @@ sub try_sql
 		on_error_stop => $option{stop} // 0,
 		extra_params => \@parameters);
 	return ($out, $error);
+}
+
+# As try_sql(): what the statements print is what is expected. Returns the errors, warnings and notices.
+sub sql_prints
+{
+	my ($node, $sql, $expected, $name, %option) = @_;
+	my ($out, $error) = try_sql($node, $sql, %option);
+	is($out, $expected, $name) or diag($error);
+	return $error;
+}
+
+# As try_sql(): errors, warnings and notices are like what is expected.
+sub sql_fails
+{
+	my ($node, $sql, $like, $name, %option) = @_;
+	my ($out, $error) = try_sql($node, $sql, %option);
+	like($error, $like, $name);
+	return;
+}
+
+# Fills that many segments of WAL, of 16 MB each. REQUIRES: a table t (a int) in the database postgres.
+sub write_wal
+{
+	my ($node, $segments) = @_;
+	$node->safe_psql('postgres', "INSERT INTO t VALUES (0); SELECT pg_switch_wal()") for 1 .. $segments;
+	return;
+}
+
+# A query: how many bytes of WAL the slot of history keeps.
+sub kept_bytes
+{
+	return "SELECT coalesce((SELECT pg_current_wal_lsn() - restart_lsn FROM pg_replication_slots WHERE slot_name = 'strata'), 0)";
 }
 
 # Kills a process of the server, and waits until the postmaster has ended the others and takes connections again.

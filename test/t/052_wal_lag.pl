@@ -15,19 +15,6 @@ INSERT INTO t VALUES (1);
 SQL
 my $store = $node->data_dir . '/pg_strata';
 
-# 16 MB a segment.
-sub write_wal
-{
-	my ($segments) = @_;
-	$node->safe_psql('postgres', "INSERT INTO t VALUES (0); SELECT pg_switch_wal()") for 1 .. $segments;
-	return;
-}
-
-sub kept_bytes
-{
-	return "SELECT coalesce((SELECT pg_current_wal_lsn() - restart_lsn FROM pg_replication_slots WHERE slot_name = 'strata'), 0)";
-}
-
 sub set
 {
 	my ($name, $value) = @_;
@@ -73,13 +60,13 @@ my $old = moment();
 my $standing = traveller($node, $old->{time});
 is($standing->query_safe('SELECT count(*) FROM t'), '1', 'a session travels');
 chmod 0500, $store or die "chmod: $!";
-write_wal(8);
+write_wal($node, 8);
 ok($node->poll_query_until('postgres', kept_bytes() . ' < 64 * 1024 * 1024'), 'WAL is let go of');
 $node->safe_psql('postgres', 'CHECKPOINT');
 cmp_ok($node->safe_psql('postgres', 'SELECT sum(size) FROM pg_ls_waldir()'), '<=', 160 * 1024 * 1024, 'and pg_wal is recycled');
 is(in_log(qr/WARNING: .*strata: history was given up: \d+ MB of WAL are held back, "strata.max_wal_lag" is 64 MB/, 0), 1, 'the log says so, once');
 like(at_error($node, $old->{time}, 'SELECT 1'), qr/ERROR:  55000: history has not begun yet\n/, 'nobody can travel meanwhile');
-write_wal(8);
+write_wal($node, 8);
 is($node->safe_psql('postgres', kept_bytes() . ' < 96 * 1024 * 1024'), 't', 'nor is more WAL kept');
 chmod 0700, $store or die "chmod: $!";
 begun_anew($old, $standing);
@@ -91,7 +78,7 @@ $old = moment();
 $standing = traveller($node, $old->{time});
 $standing->query_safe('SELECT count(*) FROM t');
 chmod 0500, $store or die "chmod: $!";
-write_wal(8);
+write_wal($node, 8);
 $node->safe_psql('postgres', 'CHECKPOINT');
 ok($node->poll_query_until('postgres', kept_bytes() . ' < 64 * 1024 * 1024'), 'the slot is invalidated');
 chmod 0700, $store or die "chmod: $!";
@@ -106,7 +93,7 @@ $standing = traveller($node, $old->{time});
 $standing->query_safe('SELECT count(*) FROM t');
 my $ingest = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'");
 kill 'STOP', $ingest or die "kill: $!";
-write_wal(8);
+write_wal($node, 8);
 ok($node->poll_query_until('postgres', "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = 'strata'"),
 	'the slot of a process that hangs is invalidated');
 $node->safe_psql('postgres', 'CHECKPOINT');

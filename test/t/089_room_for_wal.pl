@@ -13,25 +13,12 @@ my $node = new_faulty_node('room', log_statement => 'none', max_wal_size => "'64
 $node->safe_psql('postgres', 'CREATE EXTENSION strata; CREATE TABLE t (a int); INSERT INTO t VALUES (1)');
 my $megabyte = 1024 * 1024;
 
-# 16 MB a segment.
-sub write_wal
-{
-	my ($segments) = @_;
-	$node->safe_psql('postgres', "INSERT INTO t VALUES (0); SELECT pg_switch_wal()") for 1 .. $segments;
-	return;
-}
-
-sub kept_bytes
-{
-	return "SELECT coalesce((SELECT pg_current_wal_lsn() - restart_lsn FROM pg_replication_slots WHERE slot_name = 'strata'), 0)";
-}
-
 is(state_of($node, 'held_wal_limit > 1e9 AND held_wal_bytes < held_wal_limit'), 't', 'there is a limit by default, from the room on the disk');
 
 # The disk of history is full.
 my $old = now_in($node);
 fail_io('ENOSPC', 'write create', 'pg_strata/');
-write_wal(8);
+write_wal($node, 8);
 ok($node->poll_query_until('postgres', q{SELECT last_error LIKE '%No space left%' FROM strata.status()}), 'history waits for room');
 is(state_of($node, "held_wal_bytes > 100 * $megabyte"), 't', 'and WAL is kept for it');
 my $log = -s $node->logfile;
@@ -41,7 +28,7 @@ ok($node->wait_for_log(qr/WARNING: .*strata: history was given up: \d+ MB of WAL
 	'the log says so');
 ok($node->poll_query_until('postgres', "SELECT sum(size) <= 100 * $megabyte FROM pg_ls_waldir()"), 'and a checkpoint removes it at once');
 is(state_of($node, 'horizon_lsn IS NULL AND hint IS NOT NULL'), 't', 'status() says that history has to begin anew');
-write_wal(2);
+write_wal($node, 2);
 leave_room(0);
 heal_io();
 ok($node->poll_query_until('postgres', q{SELECT state = 'running' AND horizon_lsn IS NOT NULL FROM strata.status()}), 'it does when there is room');
@@ -62,7 +49,7 @@ is(at($node, $then, q{SELECT to_regclass('large') IS NULL}), 't', 'as the one it
 $node->safe_psql('postgres', 'ALTER SYSTEM SET strata.compaction = on; SELECT pg_reload_conf()');
 my $ingest = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'");
 kill 'STOP', $ingest or die "kill: $!";
-write_wal(6);
+write_wal($node, 6);
 leave_room(20 * $megabyte);
 ok($node->poll_query_until('postgres', "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = 'strata'"),
 	'the slot of a process that hangs is invalidated');

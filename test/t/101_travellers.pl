@@ -45,37 +45,23 @@ ALTER FUNCTION keepers OWNER TO keeper;
 SQL
 
 sub at_then { my ($query, $columns) = @_; $columns //= 'a text'; return "SELECT * FROM strata.query_at('$then', '$query') AS t($columns);"; }
-sub prints
-{
-	my ($sql, $expected, $name, %option) = @_;
-	my ($out, $error) = try_sql($node, $sql, %option);
-	is($out, $expected, $name) or diag($error);
-	return $error;
-}
-sub fails
-{
-	my ($sql, $like, $name, %option) = @_;
-	my ($out, $error) = try_sql($node, $sql, %option);
-	like($error, $like, $name);
-	return;
-}
 sub travellers_there { return $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'strata traveller'"); }
 
 # Rights.
-fails(at_then('SELECT 1', 'a int'), qr/42501: .*permission denied to set parameter "strata\.travel_time"/, 'a role without the right to travel sends no traveller', user => 'plain');
-prints(at_then('SELECT * FROM open', 'a int'), 1, 'a role with the right does', user => 'granted');
-fails(at_then('SELECT * FROM secret', 'a int'), qr/42501: .*permission denied for table secret/, 'a right that was granted later does not hold then', user => 'granted');
-prints(at_then('SELECT current_user::text || session_user::text'), 'grantedgranted', 'it works under the role of the session', user => 'granted');
-prints("SET ROLE granted; " . at_then('SELECT current_user::text'), 'granted', 'after SET ROLE under that role');
-fails("SET ROLE granted; " . at_then('SELECT * FROM secret', 'a int'), qr/42501/, 'and with its rights alone');
-fails("SET ROLE granted; " . at_then("SELECT set_config(''role'', ''none'', false)"), qr/ERROR: .*role/, 'from which the query cannot return');
-prints("SET SESSION AUTHORIZATION granted; " . at_then('SELECT current_user::text || session_user::text') . 'RESET SESSION AUTHORIZATION; ' . at_then('SELECT a::text FROM secret'), "grantedgranted\n1", 'after SET SESSION AUTHORIZATION under that user, and after RESET under its own');
-fails("SET ROLE plain; " . at_then('SELECT 1', 'a int'), qr/42501: .*permission denied to set parameter/, 'SET ROLE to a role without the right takes it away');
-prints("SELECT * FROM keepers('SELECT current_user::text'); " . at_then('SELECT 1', 'a int'), "keeper\n1", 'in a SECURITY DEFINER function under its owner, and under the caller again afterwards', user => 'granted');
-prints("SELECT * FROM keepers('SELECT count(*)::text FROM kept')", 0, 'with what the owner may read', user => 'granted');
-prints("SELECT * FROM lend('SELECT a::text FROM secret')", 1, 'a superuser may lend the right, and what it sees', user => 'plain');
-prints(at_then('SELECT a FROM rls', 'a int'), 1, 'row level security holds', user => 'granted');
-fails("SET row_security = off; " . at_then('SELECT a FROM rls', 'a int'), qr/42501: .*row-level security/, 'and row_security = off is an error', user => 'granted');
+sql_fails($node, at_then('SELECT 1', 'a int'), qr/42501: .*permission denied to set parameter "strata\.travel_time"/, 'a role without the right to travel sends no traveller', user => 'plain');
+sql_prints($node, at_then('SELECT * FROM open', 'a int'), 1, 'a role with the right does', user => 'granted');
+sql_fails($node, at_then('SELECT * FROM secret', 'a int'), qr/42501: .*permission denied for table secret/, 'a right that was granted later does not hold then', user => 'granted');
+sql_prints($node, at_then('SELECT current_user::text || session_user::text'), 'grantedgranted', 'it works under the role of the session', user => 'granted');
+sql_prints($node, "SET ROLE granted; " . at_then('SELECT current_user::text'), 'granted', 'after SET ROLE under that role');
+sql_fails($node, "SET ROLE granted; " . at_then('SELECT * FROM secret', 'a int'), qr/42501/, 'and with its rights alone');
+sql_fails($node, "SET ROLE granted; " . at_then("SELECT set_config(''role'', ''none'', false)"), qr/ERROR: .*role/, 'from which the query cannot return');
+sql_prints($node, "SET SESSION AUTHORIZATION granted; " . at_then('SELECT current_user::text || session_user::text') . 'RESET SESSION AUTHORIZATION; ' . at_then('SELECT a::text FROM secret'), "grantedgranted\n1", 'after SET SESSION AUTHORIZATION under that user, and after RESET under its own');
+sql_fails($node, "SET ROLE plain; " . at_then('SELECT 1', 'a int'), qr/42501: .*permission denied to set parameter/, 'SET ROLE to a role without the right takes it away');
+sql_prints($node, "SELECT * FROM keepers('SELECT current_user::text'); " . at_then('SELECT 1', 'a int'), "keeper\n1", 'in a SECURITY DEFINER function under its owner, and under the caller again afterwards', user => 'granted');
+sql_prints($node, "SELECT * FROM keepers('SELECT count(*)::text FROM kept')", 0, 'with what the owner may read', user => 'granted');
+sql_prints($node, "SELECT * FROM lend('SELECT a::text FROM secret')", 1, 'a superuser may lend the right, and what it sees', user => 'plain');
+sql_prints($node, at_then('SELECT a FROM rls', 'a int'), 1, 'row level security holds', user => 'granted');
+sql_fails($node, "SET row_security = off; " . at_then('SELECT a FROM rls', 'a int'), qr/42501: .*row-level security/, 'and row_security = off is an error', user => 'granted');
 
 # Settings.
 for my $case (
@@ -93,26 +79,26 @@ for my $case (
 	my ($setting, $value, $query, $expected) = @$case;
 	my $list = $setting eq 'DateStyle' ? $value : "'$value'";
 	my ($before) = try_sql($node, at_then($query)) if $setting ne 'my.own';
-	prints(at_then('SELECT 1', 'a int') . "SET $setting = $list; " . at_then($query) . "RESET $setting;", "1\n$expected", "$setting goes across, to a traveller that is there already");
+	sql_prints($node, at_then('SELECT 1', 'a int') . "SET $setting = $list; " . at_then($query) . "RESET $setting;", "1\n$expected", "$setting goes across, to a traveller that is there already");
 }
 
 # Errors and notices.
-my $error = prints(at_then("SELECT warn(''hello'')", 'a int'), 1, 'a function that says something');
+my $error = sql_prints($node, at_then("SELECT warn(''hello'')", 'a int'), 1, 'a function that says something');
 like($error, qr/NOTICE:  00000: said hello.*DETAIL:  a detail.*HINT:  a hint/s, 'its notice arrives');
 is((try_sql($node, "SET client_min_messages = error; " . at_then("SELECT warn(''hello'')", 'a int')))[1], '', 'unless the session does not want it');
 my ($out, $stderr) = ('', '');
 $node->psql('postgres', at_then('SELECT complain()', 'a int'), stderr => \$stderr, extra_params => [ '--set', 'VERBOSITY=verbose' ]);
 like($stderr, qr/UE001: no 1.*DETAIL:  a detail.*HINT:  a hint.*CONTEXT:  PL\/pgSQL function complain\(\).*query at LSN.*CONSTRAINT NAME:  c/s, 'an error arrives with all that belongs to it');
-$error = prints("BEGIN; SAVEPOINT s; " . at_then('SELECT 1/0', 'a int') . "ROLLBACK TO s; " . at_then('SELECT 7', 'a int') . " COMMIT;", 7, 'an error is one of the transaction, and the next call is well');
+$error = sql_prints($node, "BEGIN; SAVEPOINT s; " . at_then('SELECT 1/0', 'a int') . "ROLLBACK TO s; " . at_then('SELECT 7', 'a int') . " COMMIT;", 7, 'an error is one of the transaction, and the next call is well');
 like($error, qr/22012: .*division by zero/, 'with its own SQLSTATE');
-fails(at_then('SELEC 1', 'a int'), qr/42601: .*syntax error/, 'a syntax error too');
-prints("DO \$\$ BEGIN PERFORM * FROM strata.query_at('$then', 'SELECT 1/0') AS t(a int); EXCEPTION WHEN division_by_zero THEN RAISE NOTICE 'caught'; END \$\$; SELECT 1", 1, 'which PL/pgSQL catches');
+sql_fails($node, at_then('SELEC 1', 'a int'), qr/42601: .*syntax error/, 'a syntax error too');
+sql_prints($node, "DO \$\$ BEGIN PERFORM * FROM strata.query_at('$then', 'SELECT 1/0') AS t(a int); EXCEPTION WHEN division_by_zero THEN RAISE NOTICE 'caught'; END \$\$; SELECT 1", 1, 'which PL/pgSQL catches');
 
 # It streams, and stops.
-prints("SELECT count(*), sum(i) FROM strata.query_at('$then', 'SELECT i, t FROM many') AS t(i int, t text)", '200000|20000100000', 'a result larger than work_mem');
-prints("SET statement_timeout = '60s'; SELECT strata.query_at('$then', 'SELECT generate_series(1, 1000000000000)') LIMIT 2; " . at_then('SELECT 5', 'a int'), "(1)\n(2)\n5", 'LIMIT stops a query without end');
-prints("SELECT strata.query_at('$then', 'SELECT i, pg_sleep(i / 2 * 1000)::text FROM generate_series(1, 2) i') LIMIT 1; " . at_then('SELECT 5', 'a int'), "(1,\"\")\n5", 'also one that sleeps, and its first row has come');
-fails("SET statement_timeout = '200ms'; " . at_then('SELECT pg_sleep(1000)'), qr/57014: .*statement timeout/, 'a statement timeout ends it');
+sql_prints($node, "SELECT count(*), sum(i) FROM strata.query_at('$then', 'SELECT i, t FROM many') AS t(i int, t text)", '200000|20000100000', 'a result larger than work_mem');
+sql_prints($node, "SET statement_timeout = '60s'; SELECT strata.query_at('$then', 'SELECT generate_series(1, 1000000000000)') LIMIT 2; " . at_then('SELECT 5', 'a int'), "(1)\n(2)\n5", 'LIMIT stops a query without end');
+sql_prints($node, "SELECT strata.query_at('$then', 'SELECT i, pg_sleep(i / 2 * 1000)::text FROM generate_series(1, 2) i') LIMIT 1; " . at_then('SELECT 5', 'a int'), "(1,\"\")\n5", 'also one that sleeps, and its first row has come');
+sql_fails($node, "SET statement_timeout = '200ms'; " . at_then('SELECT pg_sleep(1000)'), qr/57014: .*statement timeout/, 'a statement timeout ends it');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'strata traveller' AND state = 'active'"), 'and the traveller with it');
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
@@ -156,7 +142,7 @@ for my $i (1 .. 3)
 	push @sleepers, $sleeper;
 }
 ok($node->poll_query_until('postgres', "SELECT count(*) = 3 FROM pg_stat_activity WHERE backend_type = 'strata traveller' AND wait_event = 'PgSleep'"), 'three work at once');
-fails("SET statement_timeout = '300ms'; " . at_then('SELECT 1', 'a int'), qr/57014: .*statement timeout/, 'a fourth call waits, and can be cancelled');
+sql_fails($node, "SET statement_timeout = '300ms'; " . at_then('SELECT 1', 'a int'), qr/57014: .*statement timeout/, 'a fourth call waits, and can be cancelled');
 my $workers = "SET debug_parallel_query = off; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 6; ALTER TABLE many SET (parallel_workers = 6);";
 like((try_sql($node, "$workers EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off, BUFFERS off) SELECT count(*) FROM many"))[0], qr/Workers Launched: 2\b/, 'parallel queries find the places that they find without travellers: 6 but for strata\'s 3 and the launcher of logical replication');
 my $waiter = $node->background_psql('postgres', on_error_stop => 0);
@@ -168,10 +154,10 @@ $_->quit for $waiter;
 for (@sleepers) { $_->{stderr} = ''; $_->quit; }
 my $four = join(' UNION ALL ', map { "SELECT * FROM strata.query_at('$then', 'SELECT $_') AS t$_(a int)" } 1 .. 4);
 my $together = join(', ', map { "strata.query_at('$then', 'SELECT $_') AS t$_(a int)" } 1 .. 4);
-fails("BEGIN; DECLARE c1 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c1; DECLARE c2 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c2; DECLARE c3 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c3; DECLARE c4 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c4;",
+sql_fails($node, "BEGIN; DECLARE c1 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c1; DECLARE c2 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c2; DECLARE c3 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c3; DECLARE c4 CURSOR FOR SELECT strata.query_at('$then', 'SELECT 1'); FETCH c4;",
 	qr/53400: .*no traveller is free.*strata\.max_travellers/s, 'a statement that holds all of them gets an error that names the setting');
-fails("SELECT count(*) FROM $together", qr/53400: .*no traveller is free/, 'so does one that reads four at the same time');
-prints("SELECT count(*) FROM ($four) u", 4, 'but one call after the other needs one traveller only');
+sql_fails($node, "SELECT count(*) FROM $together", qr/53400: .*no traveller is free/, 'so does one that reads four at the same time');
+sql_prints($node, "SELECT count(*) FROM ($four) u", 4, 'but one call after the other needs one traveller only');
 
 # Two hundred calls leave nothing behind.
 my $segments = $node->safe_psql('postgres', "SELECT count(*) FROM pg_ls_dir('pg_dynshmem')");
@@ -191,7 +177,7 @@ log_is_clean($node);
 # Off.
 $node->append_conf('postgresql.conf', 'strata_enabled = off');
 $node->restart;
-fails(at_then('SELECT 1', 'a int'), qr/55000: .*strata is not enabled.*HINT:  Set strata_enabled = on/s, 'with strata off a call says so');
+sql_fails($node, at_then('SELECT 1', 'a int'), qr/55000: .*strata is not enabled.*HINT:  Set strata_enabled = on/s, 'with strata off a call says so');
 is($node->safe_psql('postgres', 'SHOW max_worker_processes'), 6, 'and nothing is added');
 $node->stop;
 done_testing();
