@@ -55,6 +55,12 @@ void wake(const ProcNumber& worker) {
 
 }  // namespace
 
+void require_enabled() {
+  if (shared_state != nullptr) return;
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("strata is not enabled"),
+                  errhint("Set strata_enabled = on in postgresql.conf and restart the server.")));
+}
+
 void define_shared_settings() {
   DefineCustomIntVariable("strata.memtable_size", "Shared memory for versions that are not in layer files yet.",
                           nullptr, &memtable_size_kb, memtable_size_kb, 4 * 1024, MAX_KILOBYTES, PGC_POSTMASTER,

@@ -64,6 +64,9 @@ inline constexpr const char* kStoreDirectory = "pg_strata";
 extern int memtable_size_kb;
 inline Lsn memtable_bytes() { return static_cast<Lsn>(memtable_size_kb) * 1024; }
 
+// Raises an ERROR when strata_enabled is off.
+void require_enabled();
+
 void define_shared_settings();  // from _PG_init
 void register_shared_state();   // from _PG_init
 

@@ -11,12 +11,6 @@ extern "C" {
 
 namespace strata::sql {
 
-void require_enabled() {
-  if (pg::shared_state != nullptr) return;
-  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("strata is not enabled"),
-                  errhint("Set strata_enabled = on in postgresql.conf and restart the server.")));
-}
-
 Horizon require_horizon() {
   require_enabled();
   SpinLockAcquire(&pg::shared_state->mutex);

@@ -7,12 +7,12 @@ extern "C" {
 #include "access/xlogdefs.h"
 }
 
+#include "pg/shared_state.h"
 #include "store/store.h"
 
 namespace strata::sql {
 
-// Raises an ERROR when strata_enabled is off.
-void require_enabled();
+using pg::require_enabled;
 
 // The horizon. Raises an ERROR when strata is off or there is no baseline yet.
 Horizon require_horizon();

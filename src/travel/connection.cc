@@ -98,6 +98,13 @@ void read_options(const Port* port) {
 
 bool is_given(const char* text) { return text != nullptr && text[0] != '\0'; }
 
+// Of a descriptor for rows that are read without catalogs. PostgreSQL's own function leaves the alignment of text.
+void add_text_array_column(TupleDesc descriptor, AttrNumber number, const char* name) {
+  TupleDescInitBuiltinEntry(descriptor, number, name, TEXTARRAYOID, -1, 1);
+  TupleDescAttr(descriptor, number - 1)->attalign = TYPALIGN_DOUBLE;
+  populate_compact_attribute(descriptor, number - 1);
+}
+
 struct RightSearch {
   const char* setting;
   TupleDesc descriptor;
@@ -123,9 +130,8 @@ bool may_travel(const char* setting) {
   RightSearch search{setting, CreateTemplateTupleDesc(Natts_pg_parameter_acl), false};
   TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_parameter_acl_oid, "oid", OIDOID, -1, 0);
   TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_parameter_acl_parname, "parname", TEXTOID, -1, 0);
-  TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_parameter_acl_paracl, "paracl", TEXTARRAYOID, -1, 1);
-  TupleDescAttr(search.descriptor, Anum_pg_parameter_acl_paracl - 1)->attalign = TYPALIGN_DOUBLE;
-  populate_compact_attribute(search.descriptor, Anum_pg_parameter_acl_paracl - 1);
+  // An array of ACL items is found and aligned as one of text.
+  add_text_array_column(search.descriptor, Anum_pg_parameter_acl_paracl, "paracl");
   scan_catalog_at(ParameterAclRelationId, true, InvalidOid, newest_lsn_in_history(), is_granted, &search);
   return search.granted;
 }
@@ -173,9 +179,7 @@ void add_stored_options(Oid database) {
   StoredSearch search{database, GetUserId(), CreateTemplateTupleDesc(Natts_pg_db_role_setting)};
   TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_db_role_setting_setdatabase, "setdatabase", OIDOID, -1, 0);
   TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_db_role_setting_setrole, "setrole", OIDOID, -1, 0);
-  TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_db_role_setting_setconfig, "setconfig", TEXTARRAYOID, -1, 1);
-  TupleDescAttr(search.descriptor, Anum_pg_db_role_setting_setconfig - 1)->attalign = TYPALIGN_DOUBLE;
-  populate_compact_attribute(search.descriptor, Anum_pg_db_role_setting_setconfig - 1);
+  add_text_array_column(search.descriptor, Anum_pg_db_role_setting_setconfig, "setconfig");
   scan_catalog_at(DbRoleSettingRelationId, true, InvalidOid, newest_lsn_in_history(), note_stored, &search);
   if (options.zone == nullptr) options.zone = search.zone;
   if (options.style == nullptr) options.style = search.style;
@@ -240,7 +244,7 @@ TimestampTz time_of_options() {
   };
   set("timezone", options.zone);
   set("datestyle", options.style);
-  const TimestampTz time = time_in_words(options.time);
+  const TimestampTz time = time_in_words(options.time, GetCurrentTransactionStartTimestamp());
   AtEOXact_GUC(true, level);
   return time;
 }

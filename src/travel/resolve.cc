@@ -159,14 +159,6 @@ XLogRecPtr resolve_lsn(XLogRecPtr lsn) {
   return *inserted;
 }
 
-void claim_moment(XLogRecPtr lsn) {
-  announce_standing(lsn);
-  const Horizon horizon = require_history();
-  if (lsn >= horizon.lsn) return;
-  withdraw_announcement();
-  raise_out_of_range(lsn, "history does not reach back that far", horizon, GetXLogInsertEndRecPtr());
-}
-
 bool try_claim_moment(XLogRecPtr lsn) {
   announce_standing(lsn);
   SpinLockAcquire(&pg::shared_state->mutex);
@@ -175,6 +167,11 @@ bool try_claim_moment(XLogRecPtr lsn) {
   if (horizon != kInvalidLsn && lsn >= horizon) return true;
   withdraw_announcement();
   return false;
+}
+
+void claim_moment(XLogRecPtr lsn) {
+  if (try_claim_moment(lsn)) return;
+  raise_out_of_range(lsn, "history does not reach back that far", require_history(), GetXLogInsertEndRecPtr());
 }
 
 void require_not_trimmed(XLogRecPtr lsn) {

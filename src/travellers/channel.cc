@@ -25,6 +25,10 @@ struct Table {
 Table* table = nullptr;
 Channel* channels = nullptr;
 
+std::size_t shared_bytes() {
+  return MAXALIGN(sizeof(Table)) + sizeof(Channel) * static_cast<std::size_t>(max_travellers());
+}
+
 bool is_free(const Channel& channel) { return !channel.in_call && !channel.traveller_lives; }
 
 // A traveller that was registered and never came, because the server could not start it, frees nothing itself.
@@ -49,18 +53,15 @@ void free_channels_of_the_stillborn() {
 }  // namespace
 
 void register_channels() {
-  const auto bytes = [] {
-    return MAXALIGN(sizeof(Table)) + sizeof(Channel) * static_cast<std::size_t>(max_travellers());
-  };
   const auto attach = [](void* memory, bool initialize) {
     table = static_cast<Table*>(memory);
     channels = reinterpret_cast<Channel*>(static_cast<char*>(memory) + MAXALIGN(sizeof(Table)));
     if (!initialize) return;
-    std::memset(memory, 0, MAXALIGN(sizeof(Table)) + sizeof(Channel) * static_cast<std::size_t>(max_travellers()));
+    std::memset(memory, 0, shared_bytes());
     SpinLockInit(&table->mutex);
     ConditionVariableInit(&table->change);
   };
-  pg::register_shared_memory({"strata channels", bytes, attach});
+  pg::register_shared_memory({"strata channels", shared_bytes, attach});
 }
 
 Channel& channel(int index) { return channels[index]; }

@@ -29,6 +29,8 @@ struct Other {
 Other* others = nullptr;  // max_worker_processes of them, under `lock`
 LWLock* lock = nullptr;
 
+std::size_t shared_bytes() { return sizeof(Other) * static_cast<std::size_t>(max_worker_processes); }
+
 // Frees the entries of workers that have ended. Returns an entry without one, -1 where there is none; counts the
 // others.
 int find_entry(int& live) {
@@ -82,13 +84,12 @@ bool has_ended(const WorkerHandle& handle) {
 
 void install_places() {
   strata_seams.RegisterDynamicBackgroundWorker = register_other;
-  const auto bytes = [] { return sizeof(Other) * static_cast<std::size_t>(max_worker_processes); };
   const auto attach = [](void* memory, bool initialize) {
     others = static_cast<Other*>(memory);
     lock = &GetNamedLWLockTranche(kTranche)->lock;
-    if (initialize) std::memset(memory, 0, sizeof(Other) * static_cast<std::size_t>(max_worker_processes));
+    if (initialize) std::memset(memory, 0, shared_bytes());
   };
-  pg::register_shared_memory({"strata workers", bytes, attach, kTranche, 1});
+  pg::register_shared_memory({"strata workers", shared_bytes, attach, kTranche, 1});
 }
 
 bool register_traveller(BackgroundWorker* worker, BackgroundWorkerHandle** handle) {
