@@ -48,11 +48,13 @@ bool soft_parsed(PGFunction input, const char* text, Datum* result) {
                                      reinterpret_cast<fmNodePtr>(&errors), result);
 }
 
-// An interval that lies in the past. A number alone says no unit.
-bool parse_relative_time(const char* text, TimestampTz now, TimestampTz* time) {
+// An interval that lies in the past, counted from the start of the transaction as 'now' is. A number alone says no
+// unit.
+bool parse_relative_time(const char* text, TimestampTz* time) {
   Datum interval = 0;
   const bool has_unit = std::strpbrk(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:") != nullptr;
   if (!has_unit || !soft_parsed(interval_in, text, &interval)) return false;
+  const TimestampTz now = GetCurrentTransactionStartTimestamp();
   *time = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), interval));
   if (*time >= now) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("interval \"%s\" does not lie in the past", text),
@@ -64,8 +66,7 @@ bool parse_relative_time(const char* text, TimestampTz now, TimestampTz* time) {
 // A setting's text becomes what it asks for, and the text that says the same in any time zone and date style.
 const char* parse_time(const char* text, Asked* asked) {
   asked->form = AskedForm::kTime;
-  // An interval is counted from where 'now' is.
-  asked->time = time_in_words(text, GetCurrentTransactionStartTimestamp());
+  asked->time = time_in_words(text);
   return timestamptz_to_str(asked->time);
 }
 
@@ -171,11 +172,11 @@ bool is_set_at_start(const char* name) {
 
 }  // namespace
 
-TimestampTz time_in_words(const char* text, TimestampTz now) {
+TimestampTz time_in_words(const char* text) {
   Datum parsed = 0;
   TimestampTz time = 0;
   if (soft_parsed(timestamptz_in, text, &parsed)) return DatumGetTimestampTz(parsed);
-  return parse_relative_time(text, now, &time) ? time : hard_parsed_time(text);
+  return parse_relative_time(text, &time) ? time : hard_parsed_time(text);
 }
 
 const char* describe_current_moment() {

@@ -2,6 +2,7 @@
 
 extern "C" {
 #include "fmgr.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
@@ -18,6 +19,28 @@ namespace strata::travellers {
 
 namespace {
 
+void require_enabled() {
+  if (pg::shared_state != nullptr) return;
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("strata is not enabled"),
+                  errhint("Set strata_enabled = on in postgresql.conf and restart the server.")));
+}
+
+bool is_interval(const char* words) {
+  const Size length = std::strlen(words);
+  return words[std::strspn(words, " ")] == '-' || (length > 4 && pg_strcasecmp(words + length - 4, " ago") == 0);
+}
+
+TimestampTz time_of(const char* words) {
+  const Datum text = CStringGetDatum(words);
+  if (!is_interval(words)) {
+    return DatumGetTimestampTz(
+        DirectFunctionCall3(timestamptz_in, text, ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+  }
+  const Datum interval = DirectFunctionCall3(interval_in, text, ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+  return DatumGetTimestampTz(
+      DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), interval));
+}
+
 bool is_lsn(const char* words) {
   const Size high = std::strspn(words, "0123456789abcdefABCDEF");
   if (high == 0 || words[high] != '/') return false;
@@ -28,21 +51,21 @@ bool is_lsn(const char* words) {
 }  // namespace
 
 XLogRecPtr moment_at_time(TimestampTz time) {
-  pg::require_enabled();
+  require_enabled();
   travel::require_right_to_travel(travel::kTimeSetting);
   return travel::resolve_time(time);
 }
 
 XLogRecPtr moment_at_lsn(XLogRecPtr lsn) {
-  pg::require_enabled();
+  require_enabled();
   travel::require_right_to_travel(travel::kLsnSetting);
   return travel::resolve_lsn(lsn);
 }
 
 XLogRecPtr moment_in_words(const char* words) {
-  pg::require_enabled();
+  require_enabled();
   if (is_lsn(words)) return moment_at_lsn(DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(words))));
-  return moment_at_time(travel::time_in_words(words, GetCurrentTimestamp()));
+  return moment_at_time(time_of(words));
 }
 
 }  // namespace strata::travellers
