@@ -244,7 +244,7 @@ TimestampTz time_of_options() {
   };
   set("timezone", options.zone);
   set("datestyle", options.style);
-  const TimestampTz time = time_in_words(options.time, GetCurrentTransactionStartTimestamp());
+  const TimestampTz time = time_in_words(options.time);
   AtEOXact_GUC(true, level);
   return time;
 }

@@ -19,12 +19,6 @@ namespace strata::travellers {
 
 namespace {
 
-void require_enabled() {
-  if (pg::shared_state != nullptr) return;
-  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("strata is not enabled"),
-                  errhint("Set strata_enabled = on in postgresql.conf and restart the server.")));
-}
-
 bool is_interval(const char* words) {
   const Size length = std::strlen(words);
   return words[std::strspn(words, " ")] == '-' || (length > 4 && pg_strcasecmp(words + length - 4, " ago") == 0);
@@ -51,19 +45,19 @@ bool is_lsn(const char* words) {
 }  // namespace
 
 XLogRecPtr moment_at_time(TimestampTz time) {
-  require_enabled();
+  pg::require_enabled();
   travel::require_right_to_travel(travel::kTimeSetting);
   return travel::resolve_time(time);
 }
 
 XLogRecPtr moment_at_lsn(XLogRecPtr lsn) {
-  require_enabled();
+  pg::require_enabled();
   travel::require_right_to_travel(travel::kLsnSetting);
   return travel::resolve_lsn(lsn);
 }
 
 XLogRecPtr moment_in_words(const char* words) {
-  require_enabled();
+  pg::require_enabled();
   if (is_lsn(words)) return moment_at_lsn(DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(words))));
   return moment_at_time(time_of(words));
 }
