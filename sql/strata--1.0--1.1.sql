@@ -160,3 +160,799 @@ CREATE FUNCTION strata.travellers(
 RETURNS SETOF record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'strata_travellers';
 COMMENT ON FUNCTION strata.travellers() IS 'who is in the past, where, and since when';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Getting back what was dropped
+--
+-- undrop() asks a traveller just before the DROP for the commands that make the object, what belonged to it and what
+-- CASCADE took with it, and runs them in the present, in the transaction of the caller and with the caller's rights.
+
+-- The LSN of a moment in words: a time in any form that timestamptz reads, an interval before now ('-10 minutes'), or an
+-- LSN. Errors as of query_at().
+CREATE FUNCTION strata.lsn_of(moment text) RETURNS pg_lsn
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'strata_lsn_of';
+COMMENT ON FUNCTION strata.lsn_of(text) IS 'the LSN that stands for a moment: a time, ''-10 minutes'' or an LSN';
+
+-- Part of undrop() and dropped(): the rows of a catalog (pg_class, pg_proc, pg_type, pg_namespace, pg_database) that a commit
+-- deleted. It walks the versions of the catalog's pages.
+--   since, until  commits in (since, until]; null: all of history
+--   name          only objects of this name; null: all
+--   lsn           the end of the commit: the object was there just before
+--   xid           the transaction that deleted it, or its subtransaction
+CREATE FUNCTION strata.ended_objects(catalog regclass, since pg_lsn DEFAULT NULL, until pg_lsn DEFAULT NULL, name text DEFAULT NULL,
+    OUT oid oid, OUT object_name text, OUT lsn pg_lsn, OUT xid xid8)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'strata_ended_objects';
+COMMENT ON FUNCTION strata.ended_objects(regclass, pg_lsn, pg_lsn, text) IS 'rows of a catalog that were deleted, and when';
+
+-- Part of undrop(): the query that finds a relation at a moment. $1 the name, parsed; $2 the search path.
+CREATE FUNCTION strata.undrop_find() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN $query$
+SELECT c.oid, n.nspname::text, c.relname::text, c.relowner, pg_get_userbyid(c.relowner)::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ($1)[array_upper($1, 1)]
+  AND CASE WHEN array_length($1, 1) > 1 THEN n.nspname = ($1)[array_upper($1, 1) - 1] ELSE n.nspname = ANY ($2) END
+  AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
+ORDER BY array_position($2, n.nspname::text) LIMIT 1
+$query$;
+
+-- Part of undrop(): the query that writes the commands. It runs at the moment, with pg_catalog as the search path.
+--   $1  the relation that comes back
+--   $2  the LSN of the moment, for the commands that copy rows
+--   $3  a mark that stands nowhere in the catalogs. Names of relations and roles are of the present: in their place a command has
+--       mark kind OID:name mark, where kind is r (qualified name), l (the same as a literal), n (bare name), u (role).
+-- One row for each command:
+--   phase, place        the order; phase 0: no command, but a relation, its name and schema
+--   classid, objid      the object that it makes or finishes
+--   kind, identity      as undrop() shows it
+--   own                 belongs to the relation, and was not merely taken by CASCADE
+--   quiet               finishes an object that another row has made: shown only where it fails
+--   command             null: an object of a kind that does not come back, or, with `after`, a remark
+--   after               a command that may fail: the object comes back without what it does
+--   as_role             the role that must run it; null: the caller
+--   tablespace          where it goes if that is still there
+CREATE FUNCTION strata.undrop_commands() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN $query$
+WITH RECURSIVE
+-- What DROP ... CASCADE takes: all that depends on what it takes, and the owner of what is internal to another object.
+closure(classid, objid, objsubid, own) AS (
+    SELECT 'pg_class'::regclass::oid, $1, 0, true
+    UNION
+    SELECT next.classid, next.objid, next.objsubid, next.own
+    FROM closure c CROSS JOIN LATERAL (
+        SELECT d.classid, d.objid, d.objsubid, c.own AND d.deptype <> 'n'
+        FROM pg_depend d
+        WHERE d.refclassid = c.classid AND d.refobjid = c.objid AND c.objsubid IN (0, d.refobjsubid)
+          AND d.deptype IN ('n', 'a', 'i', 'P', 'S')
+        UNION ALL
+        SELECT d.refclassid, d.refobjid, d.refobjsubid, false
+        FROM pg_depend d
+        WHERE d.classid = c.classid AND d.objid = c.objid AND d.objsubid = c.objsubid AND d.deptype = 'i'
+    ) AS next(classid, objid, objsubid, own)
+),
+gone AS MATERIALIZED (
+    SELECT c.classid, c.objid, c.objsubid, bool_or(c.own) AS own
+    FROM closure c
+    WHERE c.objsubid = 0 OR NOT EXISTS (
+        SELECT FROM closure w WHERE w.classid = c.classid AND w.objid = c.objid AND w.objsubid = 0)
+    GROUP BY 1, 2, 3
+),
+rel AS NOT MATERIALIZED (
+    SELECT c.*, n.nspname, format('%I.%I', n.nspname, c.relname) AS name,
+           format('%sr%s:%I.%I%1$s', $3, c.oid, n.nspname, c.relname) AS ref,
+           format('%sl%s:%I.%I%1$s', $3, c.oid, n.nspname, c.relname) AS literal,
+           format('%sn%s:%I%1$s', $3, c.oid, c.relname) AS bare
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+),
+mine AS MATERIALIZED (
+    SELECT r.*, g.own FROM gone g JOIN rel r ON r.oid = g.objid
+    WHERE g.classid = 'pg_class'::regclass AND g.objsubid = 0 AND r.relkind <> 't' AND r.nspname <> 'pg_toast'
+),
+-- Parents come before their children.
+depth(oid, depth) AS (
+    SELECT oid, 0 FROM mine
+    UNION
+    SELECT i.inhrelid, d.depth + 1 FROM depth d JOIN pg_inherits i ON i.inhparent = d.oid
+),
+place AS (SELECT oid, (max(depth)::bigint << 32) + oid::bigint AS place FROM depth GROUP BY oid),
+role AS NOT MATERIALIZED (
+    SELECT 0::oid AS oid, 'PUBLIC' AS ref
+    UNION ALL
+    SELECT oid, format('%su%s:%s%1$s', $3, oid, rolname) FROM pg_roles
+),
+identity_sequence AS (
+    SELECT s.*, d.refobjid AS tableid, d.refobjsubid AS attnum
+    FROM mine s JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype = 'i'
+    WHERE s.relkind = 'S'
+),
+sequence_options AS (
+    SELECT seqrelid, format('START %s INCREMENT %s MINVALUE %s MAXVALUE %s CACHE %s', seqstart, seqincrement, seqmin, seqmax, seqcache)
+           || CASE WHEN seqcycle THEN ' CYCLE' ELSE '' END AS options, format_type(seqtypid, NULL) AS type
+    FROM pg_sequence
+),
+options AS (
+    SELECT r.oid, string_agg(format('%s%I=%L', o.prefix, split_part(o.option, '=', 1), substr(o.option, strpos(o.option, '=') + 1)), ', ') AS list
+    FROM mine r CROSS JOIN LATERAL (
+        SELECT '', unnest(r.reloptions)
+        UNION ALL
+        SELECT 'toast.', unnest(t.reloptions) FROM pg_class t WHERE t.oid = r.reltoastrelid) AS o(prefix, option)
+    GROUP BY r.oid
+),
+-- Columns that a table has by itself. A partition gets all of them, and is attached later.
+column_of AS (
+    SELECT r.oid, a.attnum, a.attgenerated, a.attname, format_type(a.atttypid, a.atttypmod) AS type,
+           format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
+           || CASE WHEN a.attstorage = t.typstorage THEN '' ELSE ' STORAGE ' ||
+                  CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END
+           || CASE a.attcompression WHEN 'p' THEN ' COMPRESSION pglz' WHEN 'l' THEN ' COMPRESSION lz4' ELSE '' END
+           || coalesce(' OPTIONS (' || (SELECT string_agg(format('%I %L', f.option_name, f.option_value), ', ')
+                                        FROM pg_options_to_table(a.attfdwoptions) f) || ')', '')
+           || CASE WHEN a.attcollation = t.typcollation OR a.attcollation = 0 THEN '' ELSE
+                  (SELECT format(' COLLATE %I.%I', n.nspname, o.collname)
+                   FROM pg_collation o JOIN pg_namespace n ON n.oid = o.collnamespace WHERE o.oid = a.attcollation) END
+           || CASE a.attgenerated WHEN '' THEN '' ELSE format(' GENERATED ALWAYS AS (%s) %s', pg_get_expr(d.adbin, d.adrelid),
+                  CASE a.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END) END AS definition,
+           r.reloftype = 0 AND (a.attislocal OR r.relispartition) AS is_local
+    FROM mine r JOIN pg_attribute a ON a.attrelid = r.oid JOIN pg_type t ON t.oid = a.atttypid
+         LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE r.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+),
+element AS (
+    SELECT oid, attnum AS place, definition FROM column_of WHERE is_local
+    UNION ALL
+    SELECT c.conrelid, 2000, format('CONSTRAINT %I %s', c.conname, pg_get_constraintdef(c.oid))
+    FROM pg_constraint c JOIN mine r ON r.oid = c.conrelid
+    WHERE c.contype = 'n' AND c.convalidated AND (c.conislocal OR r.relispartition) AND r.relkind IN ('r', 'p', 'f')
+),
+elements AS (SELECT oid, string_agg(definition, ', ' ORDER BY place, definition) AS list FROM element GROUP BY oid),
+parents AS (
+    SELECT i.inhrelid AS oid, string_agg(p.ref, ', ' ORDER BY i.inhseqno) AS list
+    FROM pg_inherits i JOIN mine r ON r.oid = i.inhrelid JOIN rel p ON p.oid = i.inhparent
+    WHERE NOT r.relispartition AND r.relkind IN ('r', 'f')
+    GROUP BY i.inhrelid
+),
+own_index AS (
+    SELECT i.*, x.indrelid, t.ref AS table_ref, t.name AS table_name, t.relkind AS table_kind, x.indisunique, x.indisvalid, x.indisclustered,
+           x.indisreplident, c.oid AS constraint_oid, c.contype
+    FROM mine i JOIN pg_index x ON x.indexrelid = i.oid JOIN rel t ON t.oid = x.indrelid
+         LEFT JOIN pg_constraint c ON c.conindid = i.oid AND c.conrelid = x.indrelid AND c.contype IN ('p', 'u', 'x')
+    WHERE x.indisvalid OR i.relkind = 'I'
+),
+-- What has a name of its own in COMMENT and its like.
+object(classid, objid, syntax, identity) AS (
+    SELECT 'pg_class'::regclass::oid, oid, CASE relkind WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+               WHEN 'S' THEN 'SEQUENCE' WHEN 'i' THEN 'INDEX' WHEN 'I' THEN 'INDEX' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END, ref
+    FROM mine
+    UNION ALL
+    SELECT g.classid, c.oid, 'CONSTRAINT', format('%s ON %s', coalesce(i.bare, quote_ident(c.conname)), r.ref)
+    FROM gone g JOIN pg_constraint c ON c.oid = g.objid JOIN rel r ON r.oid = c.conrelid
+         LEFT JOIN mine i ON i.oid = c.conindid AND c.contype IN ('p', 'u', 'x')
+    WHERE g.classid = 'pg_constraint'::regclass
+    UNION ALL
+    SELECT g.classid, t.oid, 'TRIGGER', format('%I ON %s', t.tgname, r.ref)
+    FROM gone g JOIN pg_trigger t ON t.oid = g.objid JOIN rel r ON r.oid = t.tgrelid
+    WHERE g.classid = 'pg_trigger'::regclass
+    UNION ALL
+    SELECT g.classid, w.oid, 'RULE', format('%I ON %s', w.rulename, r.ref)
+    FROM gone g JOIN pg_rewrite w ON w.oid = g.objid JOIN rel r ON r.oid = w.ev_class
+    WHERE g.classid = 'pg_rewrite'::regclass
+    UNION ALL
+    SELECT g.classid, p.oid, 'POLICY', format('%I ON %s', p.polname, r.ref)
+    FROM gone g JOIN pg_policy p ON p.oid = g.objid JOIN rel r ON r.oid = p.polrelid
+    WHERE g.classid = 'pg_policy'::regclass
+    UNION ALL
+    SELECT g.classid, p.oid, 'ROUTINE', p.oid::regprocedure::text
+    FROM gone g JOIN pg_proc p ON p.oid = g.objid
+    WHERE g.classid = 'pg_proc'::regclass
+    UNION ALL
+    SELECT g.classid, s.oid, 'STATISTICS', format('%I.%I', n.nspname, s.stxname)
+    FROM gone g JOIN pg_statistic_ext s ON s.oid = g.objid JOIN pg_namespace n ON n.oid = s.stxnamespace
+    WHERE g.classid = 'pg_statistic_ext'::regclass
+    UNION ALL
+    SELECT g.classid, d.oid, 'DEFAULT', format('%s.%I', r.ref, a.attname)
+    FROM gone g JOIN pg_attrdef d ON d.oid = g.objid JOIN rel r ON r.oid = d.adrelid
+         JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+    WHERE g.classid = 'pg_attrdef'::regclass
+    UNION ALL
+    SELECT g.classid, t.oid, 'TYPE', r.ref
+    FROM gone g JOIN pg_type t ON t.oid = g.objid JOIN mine r ON r.reltype = t.oid
+    WHERE g.classid = 'pg_type'::regclass
+    UNION ALL
+    SELECT g.classid, m.oid, 'PUBLICATION TABLE', format('%s IN %I', r.ref, p.pubname)
+    FROM gone g JOIN pg_publication_rel m ON m.oid = g.objid JOIN pg_publication p ON p.oid = m.prpubid JOIN rel r ON r.oid = m.prrelid
+    WHERE g.classid = 'pg_publication_rel'::regclass
+),
+-- An access control list, for the object as GRANT names it, with one row for each grantor and grantee.
+privileges(classid, objid, target, owner, grantor, grantee, is_grantable, list, place) AS (
+    SELECT 'pg_class'::regclass::oid, r.oid, CASE r.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || r.ref, r.relowner,
+           e.grantor, e.grantee, e.is_grantable, string_agg(e.privilege_type, ', '), min(e.place)
+    FROM mine r CROSS JOIN LATERAL aclexplode(r.relacl) WITH ORDINALITY AS e(grantor, grantee, privilege_type, is_grantable, place)
+    GROUP BY r.oid, r.relkind, r.ref, r.relowner, e.grantor, e.grantee, e.is_grantable
+    UNION ALL
+    SELECT 'pg_class'::regclass, r.oid, 'TABLE ' || r.ref, r.relowner,
+           e.grantor, e.grantee, e.is_grantable, string_agg(format('%s (%I)', e.privilege_type, a.attname), ', '), min(e.place)
+    FROM mine r JOIN pg_attribute a ON a.attrelid = r.oid
+         CROSS JOIN LATERAL aclexplode(a.attacl) WITH ORDINALITY AS e(grantor, grantee, privilege_type, is_grantable, place)
+    GROUP BY r.oid, r.ref, r.relowner, e.grantor, e.grantee, e.is_grantable
+    UNION ALL
+    SELECT o.classid, o.objid, 'ROUTINE ' || o.identity, p.proowner, e.grantor, e.grantee, e.is_grantable, string_agg(e.privilege_type, ', '), min(e.place)
+    FROM object o JOIN pg_proc p ON p.oid = o.objid
+         CROSS JOIN LATERAL aclexplode(p.proacl) WITH ORDINALITY AS e(grantor, grantee, privilege_type, is_grantable, place)
+    WHERE o.classid = 'pg_proc'::regclass
+    GROUP BY o.classid, o.objid, o.identity, p.proowner, e.grantor, e.grantee, e.is_grantable
+),
+command(phase, place, classid, objid, quiet, command, after, as_role, tablespace) AS (
+    -- Every relation that comes back, with its name and schema in place of commands.
+    SELECT 0, r.oid::bigint, 'pg_class'::regclass::oid, r.oid, true, r.relname::text, r.nspname::text, NULL::text, NULL::oid
+    FROM mine r
+
+    UNION ALL
+    -- Sequences, but for those of identity columns.
+    SELECT 10, 0, 'pg_class'::regclass, r.oid, false,
+           format('CREATE %sSEQUENCE %s AS %s %s', CASE r.relpersistence WHEN 'u' THEN 'UNLOGGED ' ELSE '' END, r.ref, s.type, s.options),
+           NULL, NULL, NULL
+    FROM mine r JOIN sequence_options s ON s.seqrelid = r.oid
+    WHERE NOT EXISTS (SELECT FROM identity_sequence i WHERE i.oid = r.oid)
+
+    UNION ALL -- Tables
+    SELECT 20, p.place, 'pg_class'::regclass, r.oid, false,
+           format('CREATE %s%sTABLE %s', CASE r.relpersistence WHEN 'u' THEN 'UNLOGGED ' ELSE '' END,
+                  CASE r.relkind WHEN 'f' THEN 'FOREIGN ' ELSE '' END, r.ref)
+           || CASE WHEN r.reloftype = 0 THEN format(' (%s)', e.list)
+                   ELSE ' OF ' || format_type(r.reloftype, NULL) || coalesce(' (' || e.list || ')', '') END
+           || coalesce(' INHERITS (' || i.list || ')', '')
+           || CASE r.relkind WHEN 'p' THEN ' PARTITION BY ' || pg_get_partkeydef(r.oid) ELSE '' END
+           || coalesce((SELECT format(' USING %I', am.amname) FROM pg_am am WHERE am.oid = r.relam), '')
+           || coalesce(' WITH (' || o.list || ')', '')
+           || coalesce((SELECT format(' SERVER %I', s.srvname) || coalesce(' OPTIONS (' || (
+                            SELECT string_agg(format('%I %L', x.option_name, x.option_value), ', ') FROM pg_options_to_table(f.ftoptions) x) || ')', '')
+                        FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = r.oid), ''),
+           NULL, NULL, r.reltablespace
+    FROM mine r JOIN place p USING (oid) LEFT JOIN elements e USING (oid) LEFT JOIN parents i USING (oid) LEFT JOIN options o USING (oid)
+    WHERE r.relkind IN ('r', 'p', 'f')
+
+    UNION ALL -- Identity columns; partitions have those of their parents
+    SELECT 25, a.attnum, 'pg_class'::regclass, r.oid, true,
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s %s)', r.ref, a.attname,
+                  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, s.ref, o.options), NULL, NULL, NULL
+    FROM identity_sequence s JOIN mine r ON r.oid = s.tableid JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = s.attnum
+         JOIN sequence_options o ON o.seqrelid = s.oid
+
+    UNION ALL -- Rows
+    SELECT 30, r.oid::bigint, 'pg_class'::regclass, r.oid, true,
+           format('INSERT INTO %s%s OVERRIDING SYSTEM VALUE SELECT %s FROM strata.query_at(%L::pg_catalog.pg_lsn, %L) AS r(%s)', r.ref,
+                  ' (' || string_agg(quote_ident(c.attname), ', ' ORDER BY c.attnum) || ')',
+                  coalesce(string_agg('r.' || quote_ident(c.attname), ', ' ORDER BY c.attnum), ''), $2,
+                  format('SELECT %s FROM ONLY %s', coalesce(string_agg(quote_ident(c.attname), ', ' ORDER BY c.attnum), '1'), r.name),
+                  coalesce(string_agg(format('%I %s', c.attname, c.type), ', ' ORDER BY c.attnum), 'n int')), NULL, NULL, NULL
+    FROM mine r LEFT JOIN column_of c ON c.oid = r.oid AND c.attgenerated = ''
+    WHERE r.relkind = 'r' AND r.relpersistence = 'p'
+    GROUP BY r.oid, r.ref, r.name
+    UNION ALL
+    SELECT 30, 0, 'pg_class'::regclass, r.oid, true, NULL, 'without rows: history has none of unlogged tables', NULL, NULL
+    FROM mine r WHERE r.relkind = 'r' AND r.relpersistence = 'u'
+
+    UNION ALL -- Positions and owners of sequences
+    SELECT 32, 0, 'pg_class'::regclass, r.oid, true, format('SELECT pg_catalog.setval(%s, %s, %L)', r.literal, d.last_value, d.is_called), NULL, NULL, NULL
+    FROM mine r CROSS JOIN LATERAL pg_get_sequence_data(r.oid) d
+    WHERE r.relkind = 'S' AND d.last_value IS NOT NULL
+    UNION ALL
+    SELECT 33, 0, 'pg_class'::regclass, r.oid, true, format('ALTER SEQUENCE %s OWNED BY %s.%I', r.ref, t.ref, a.attname), NULL, NULL, NULL
+    FROM mine r JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.refclassid = d.classid AND d.deptype = 'a'
+         JOIN rel t ON t.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE r.relkind = 'S'
+
+    UNION ALL -- Conditions; a partition must have those of its parent before it is attached
+    SELECT 40, p.place, g.classid, c.oid, c.contype = 'n',
+           format('ALTER TABLE %s ADD CONSTRAINT %I %s', r.ref, c.conname, pg_get_constraintdef(c.oid)), NULL, NULL, NULL
+    FROM gone g JOIN pg_constraint c ON c.oid = g.objid JOIN rel r ON r.oid = c.conrelid LEFT JOIN place p ON p.oid = r.oid
+    WHERE g.classid = 'pg_constraint'::regclass AND (c.conislocal OR r.relispartition)
+      AND (c.contype = 'c' OR c.contype = 'n' AND NOT c.convalidated)
+
+    UNION ALL -- Partitions of what comes back with them
+    SELECT 45, p.place, 'pg_class'::regclass, r.oid, true,
+           format('ALTER TABLE ONLY %s ATTACH PARTITION %s %s', t.ref, r.ref, pg_get_expr(r.relpartbound, r.oid)), NULL, NULL, NULL
+    FROM mine r JOIN place p USING (oid) JOIN pg_inherits i ON i.inhrelid = r.oid JOIN mine t ON t.oid = i.inhparent
+    WHERE r.relispartition AND r.relkind IN ('r', 'p', 'f')
+
+    UNION ALL -- Indexes
+    SELECT CASE i.table_kind WHEN 'm' THEN 78 ELSE 50 END, i.oid::bigint, 'pg_class'::regclass, i.oid, false,
+           format('CREATE %sINDEX %s ON %s%s USING %s', d.is_unique, i.bare, d.is_only, i.table_ref,
+                  substr(pg_get_indexdef(i.oid), length(format('CREATE %sINDEX %I ON %s%s USING ', d.is_unique, i.relname, d.is_only, i.table_name)) + 1)),
+           NULL, NULL, i.reltablespace
+    FROM own_index i CROSS JOIN LATERAL (SELECT CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END AS is_unique,
+                                                CASE i.relkind WHEN 'I' THEN 'ONLY ' ELSE '' END AS is_only) d
+    WHERE i.constraint_oid IS NULL
+    UNION ALL
+    SELECT 50, i.oid::bigint, 'pg_constraint'::regclass, i.constraint_oid, false,
+           format('ALTER TABLE ONLY %s ADD CONSTRAINT %s %s', i.table_ref, i.bare, pg_get_constraintdef(i.constraint_oid)), NULL, NULL, i.reltablespace
+    FROM own_index i WHERE i.constraint_oid IS NOT NULL
+    UNION ALL
+    SELECT 52, 0, 'pg_class'::regclass, i.oid, true, format('ALTER INDEX %s SET (%s)', i.ref, o.list), NULL, NULL, NULL
+    FROM own_index i JOIN options o USING (oid) WHERE i.constraint_oid IS NOT NULL
+    UNION ALL
+    SELECT 52, 0, 'pg_class'::regclass, i.oid, true, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', i.ref, a.attnum, a.attstattarget), NULL, NULL, NULL
+    FROM own_index i JOIN pg_attribute a ON a.attrelid = i.oid WHERE a.attstattarget >= 0
+    UNION ALL
+    SELECT 55, p.place, 'pg_class'::regclass, r.oid, true, format('ALTER INDEX %s ATTACH PARTITION %s', t.ref, r.ref), NULL, NULL, NULL
+    FROM mine r JOIN place p USING (oid) JOIN pg_inherits i ON i.inhrelid = r.oid JOIN mine t ON t.oid = i.inhparent
+    WHERE r.relkind IN ('i', 'I')
+    UNION ALL
+    SELECT 57, 0, 'pg_class'::regclass, i.indrelid, true, format('ALTER TABLE %s CLUSTER ON %s', i.table_ref, i.bare), NULL, NULL, NULL
+    FROM own_index i WHERE i.indisclustered
+    UNION ALL
+    SELECT 57, 0, 'pg_class'::regclass, r.oid, true,
+           format('ALTER TABLE ONLY %s REPLICA IDENTITY %s', r.ref, CASE r.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE 'USING INDEX ' || i.bare END),
+           NULL, NULL, NULL
+    FROM mine r LEFT JOIN own_index i ON i.indrelid = r.oid AND i.indisreplident
+    WHERE r.relkind IN ('r', 'p') AND r.nspname <> 'pg_catalog' AND (r.relreplident IN ('f', 'n') OR i.oid IS NOT NULL)
+
+    UNION ALL -- Settings of columns
+    SELECT 57, a.attnum, 'pg_class'::regclass, r.oid, true, format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS %s', r.ref, a.attname, a.attstattarget), NULL, NULL, NULL
+    FROM mine r JOIN pg_attribute a ON a.attrelid = r.oid
+    WHERE r.relkind IN ('r', 'p', 'f', 'm') AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget >= 0
+    UNION ALL
+    SELECT CASE r.relkind WHEN 'm' THEN 78 ELSE 57 END, a.attnum, 'pg_class'::regclass, r.oid, true,
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET (%s)', r.ref, a.attname,
+                  (SELECT string_agg(format('%I=%L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') FROM unnest(a.attoptions) o)), NULL, NULL, NULL
+    FROM mine r JOIN pg_attribute a ON a.attrelid = r.oid
+    WHERE r.relkind IN ('r', 'p', 'f', 'm') AND a.attnum > 0 AND NOT a.attisdropped AND a.attoptions IS NOT NULL
+
+    UNION ALL -- A partition of a table that was not dropped
+    SELECT 58, 0, 'pg_class'::regclass, r.oid, true,
+           format('ALTER TABLE %s ATTACH PARTITION %s %s', t.ref, r.ref, pg_get_expr(r.relpartbound, r.oid)), NULL, NULL, NULL
+    FROM mine r JOIN pg_inherits i ON i.inhrelid = r.oid JOIN rel t ON t.oid = i.inhparent
+    WHERE r.relispartition AND r.relkind IN ('r', 'p', 'f') AND NOT EXISTS (SELECT FROM mine m WHERE m.oid = i.inhparent)
+
+    UNION ALL -- Defaults
+    SELECT 60, d.oid::bigint, g.classid, d.oid, true,
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', r.ref, a.attname,
+                  coalesce((SELECT replace(x.expression, quote_literal(s.name), s.literal)
+                            FROM mine s JOIN pg_depend u ON u.refclassid = 'pg_class'::regclass AND u.refobjid = s.oid
+                            WHERE u.classid = g.classid AND u.objid = d.oid AND s.relkind = 'S' LIMIT 1), x.expression)), NULL, NULL, NULL
+    FROM gone g JOIN pg_attrdef d ON d.oid = g.objid JOIN rel r ON r.oid = d.adrelid
+         JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+         CROSS JOIN LATERAL pg_get_expr(d.adbin, d.adrelid) AS x(expression)
+    WHERE g.classid = 'pg_attrdef'::regclass AND a.attgenerated = ''
+
+    UNION ALL -- Functions and procedures
+    SELECT 65, p.oid::bigint, g.classid, p.oid, false,
+           'CREATE ' || substr(pg_get_functiondef(p.oid), length('CREATE OR REPLACE ') + 1), NULL, NULL, NULL
+    FROM gone g JOIN pg_proc p ON p.oid = g.objid
+    WHERE g.classid = 'pg_proc'::regclass AND p.prokind <> 'a'
+
+    UNION ALL -- Extended statistics
+    SELECT 70, s.oid::bigint, g.classid, s.oid, false,
+           left(d.definition, length(d.definition) - length(r.name)) || r.ref, NULL, NULL, NULL
+    FROM gone g JOIN pg_statistic_ext s ON s.oid = g.objid JOIN rel r ON r.oid = s.stxrelid
+         CROSS JOIN LATERAL pg_get_statisticsobjdef(s.oid) AS d(definition)
+    WHERE g.classid = 'pg_statistic_ext'::regclass
+    UNION ALL
+    SELECT 71, 0, o.classid, o.objid, true, format('ALTER STATISTICS %s SET STATISTICS %s', o.identity, s.stxstattarget), NULL, NULL, NULL
+    FROM object o JOIN pg_statistic_ext s ON s.oid = o.objid
+    WHERE o.classid = 'pg_statistic_ext'::regclass AND s.stxstattarget >= 0
+
+    UNION ALL -- Views
+    SELECT 75, r.oid::bigint, 'pg_class'::regclass, r.oid, false,
+           format('CREATE VIEW %s%s AS %s', r.ref, coalesce(' WITH (' || o.list || ')', ''), rtrim(pg_get_viewdef(r.oid), ';')), NULL, NULL, NULL
+    FROM mine r LEFT JOIN options o USING (oid) WHERE r.relkind = 'v'
+    UNION ALL
+    SELECT 75, r.oid::bigint, 'pg_class'::regclass, r.oid, false,
+           format('CREATE MATERIALIZED VIEW %s%s%s AS %s WITH NO DATA', r.ref,
+                  coalesce((SELECT format(' USING %I', am.amname) FROM pg_am am WHERE am.oid = r.relam), ''),
+                  coalesce(' WITH (' || o.list || ')', ''), rtrim(pg_get_viewdef(r.oid), ';')), NULL, NULL, r.reltablespace
+    FROM mine r LEFT JOIN options o USING (oid) WHERE r.relkind = 'm'
+    UNION ALL
+    SELECT 76, r.oid::bigint, 'pg_class'::regclass, r.oid, true, format('REFRESH MATERIALIZED VIEW %s', r.ref), NULL, NULL, NULL
+    FROM mine r WHERE r.relkind = 'm' AND r.relispopulated
+
+    UNION ALL -- Rules and triggers
+    SELECT 80, w.oid::bigint, g.classid, w.oid, false,
+           overlay(d.definition PLACING ' TO ' || r.ref FROM strpos(d.definition, ' TO ' || r.name) FOR length(' TO ' || r.name)), NULL, NULL, NULL
+    FROM gone g JOIN pg_rewrite w ON w.oid = g.objid JOIN rel r ON r.oid = w.ev_class CROSS JOIN LATERAL pg_get_ruledef(w.oid) AS d(definition)
+    WHERE g.classid = 'pg_rewrite'::regclass AND w.rulename <> '_RETURN'
+    UNION ALL
+    SELECT 82, t.oid::bigint, g.classid, t.oid, false,
+           overlay(d.definition PLACING ' ON ' || r.ref FROM strpos(d.definition, ' ON ' || r.name) FOR length(' ON ' || r.name)), NULL, NULL, NULL
+    FROM gone g JOIN pg_trigger t ON t.oid = g.objid JOIN rel r ON r.oid = t.tgrelid CROSS JOIN LATERAL pg_get_triggerdef(t.oid) AS d(definition)
+    WHERE g.classid = 'pg_trigger'::regclass AND NOT t.tgisinternal AND t.tgparentid = 0
+    UNION ALL
+    SELECT 83, t.oid::bigint, g.classid, t.oid, true,
+           format('ALTER TABLE ONLY %s %s TRIGGER %I', r.ref, CASE t.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, t.tgname),
+           NULL, NULL, NULL
+    FROM gone g JOIN pg_trigger t ON t.oid = g.objid JOIN rel r ON r.oid = t.tgrelid
+    WHERE g.classid = 'pg_trigger'::regclass AND NOT t.tgisinternal AND t.tgenabled <> 'O'
+    UNION ALL
+    SELECT 83, w.oid::bigint, g.classid, w.oid, true,
+           format('ALTER TABLE %s %s RULE %I', r.ref, CASE w.ev_enabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, w.rulename),
+           NULL, NULL, NULL
+    FROM gone g JOIN pg_rewrite w ON w.oid = g.objid JOIN rel r ON r.oid = w.ev_class
+    WHERE g.classid = 'pg_rewrite'::regclass AND w.rulename <> '_RETURN' AND w.ev_enabled <> 'O'
+
+    UNION ALL -- Policies
+    SELECT 84, p.oid::bigint, g.classid, p.oid, false,
+           format('CREATE POLICY %I ON %s AS %s FOR %s TO %s', p.polname, r.ref, CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+                  CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+                  (SELECT string_agg(o.ref, ', ') FROM role o WHERE o.oid = ANY (p.polroles)))
+           || coalesce(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
+           || coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', ''), NULL, NULL, NULL
+    FROM gone g JOIN pg_policy p ON p.oid = g.objid JOIN rel r ON r.oid = p.polrelid
+    WHERE g.classid = 'pg_policy'::regclass
+
+    UNION ALL -- Foreign keys in both directions; those of partitions come with their parents'
+    SELECT 86, c.oid::bigint, g.classid, c.oid, false,
+           format('ALTER TABLE %s ADD CONSTRAINT %I %s', r.ref, c.conname,
+                  overlay(d.definition PLACING ' REFERENCES ' || f.ref FROM strpos(d.definition, ' REFERENCES ' || f.name) FOR length(' REFERENCES ' || f.name)))
+           || CASE WHEN c.convalidated THEN ' NOT VALID' ELSE '' END,
+           CASE WHEN c.convalidated THEN format('ALTER TABLE %s VALIDATE CONSTRAINT %I', r.ref, c.conname) END, NULL, NULL
+    FROM gone g JOIN pg_constraint c ON c.oid = g.objid JOIN rel r ON r.oid = c.conrelid JOIN rel f ON f.oid = c.confrelid
+         CROSS JOIN LATERAL pg_get_constraintdef(c.oid) AS d(definition)
+    WHERE g.classid = 'pg_constraint'::regclass AND c.contype = 'f' AND c.conparentid = 0
+
+    UNION ALL -- Publications
+    SELECT 88, m.oid::bigint, g.classid, m.oid, false,
+           format('ALTER PUBLICATION %I ADD TABLE ONLY %s', p.pubname, r.ref)
+           || coalesce(' (' || (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+                                WHERE a.attrelid = m.prrelid AND a.attnum = ANY (m.prattrs)) || ')', '')
+           || coalesce(' WHERE (' || pg_get_expr(m.prqual, m.prrelid) || ')', ''), NULL, NULL, NULL
+    FROM gone g JOIN pg_publication_rel m ON m.oid = g.objid JOIN pg_publication p ON p.oid = m.prpubid JOIN rel r ON r.oid = m.prrelid
+    WHERE g.classid = 'pg_publication_rel'::regclass
+
+    UNION ALL -- Row security
+    SELECT 89, 0, 'pg_class'::regclass, r.oid, true, format('ALTER TABLE %s %s ROW LEVEL SECURITY', r.ref, x.action), NULL, NULL, NULL
+    FROM mine r CROSS JOIN LATERAL (VALUES ('ENABLE', r.relrowsecurity), ('FORCE', r.relforcerowsecurity)) AS x(action, is_on)
+    WHERE x.is_on
+
+    UNION ALL -- Owners
+    SELECT 90, 0, 'pg_class'::regclass, r.oid, true, format('ALTER TABLE %s OWNER TO %s', r.ref, o.ref), NULL, NULL, NULL
+    FROM mine r JOIN role o ON o.oid = r.relowner
+    WHERE r.relkind IN ('r', 'p', 'f', 'v', 'm') OR r.relkind = 'S' AND NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.refclassid = d.classid AND d.deptype IN ('a', 'i'))
+    UNION ALL
+    SELECT 90, 0, o.classid, o.objid, true, format('ALTER ROUTINE %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
+    FROM object o JOIN pg_proc p ON p.oid = o.objid JOIN role u ON u.oid = p.proowner WHERE o.classid = 'pg_proc'::regclass
+    UNION ALL
+    SELECT 90, 0, o.classid, o.objid, true, format('ALTER STATISTICS %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
+    FROM object o JOIN pg_statistic_ext s ON s.oid = o.objid JOIN role u ON u.oid = s.stxowner WHERE o.classid = 'pg_statistic_ext'::regclass
+
+    UNION ALL -- Privileges: none of the defaults of now, and what was granted then
+    SELECT 91, 0, 'pg_class'::regclass, r.oid, true, format('SELECT strata.undrop_revoke(%s::pg_catalog.regclass, %L)', r.literal, r.relacl IS NULL), NULL, NULL, NULL
+    FROM mine r WHERE r.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
+    UNION ALL
+    SELECT 91, 0, o.classid, o.objid, true, format('REVOKE ALL ON ROUTINE %s FROM PUBLIC, %s', o.identity, u.ref), NULL, NULL, NULL
+    FROM object o JOIN pg_proc p ON p.oid = o.objid JOIN role u ON u.oid = p.proowner WHERE o.classid = 'pg_proc'::regclass AND p.proacl IS NOT NULL
+    UNION ALL
+    SELECT 92, (p.grantor <> p.owner)::int * 1000 + p.place, p.classid, p.objid, true,
+           format('GRANT %s ON %s TO %s%s', p.list, p.target, e.ref, CASE WHEN p.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), NULL,
+           CASE WHEN p.grantor <> p.owner THEN o.ref END, NULL
+    FROM privileges p JOIN role e ON e.oid = p.grantee JOIN role o ON o.oid = p.grantor
+
+    UNION ALL -- Comments and security labels
+    SELECT 93, 0, o.classid, o.objid, true, format('COMMENT ON %s %s IS %L', o.syntax, o.identity, d.description), NULL, NULL, NULL
+    FROM object o JOIN pg_description d ON d.classoid = o.classid AND d.objoid = o.objid AND d.objsubid = 0
+    UNION ALL
+    SELECT 93, d.objsubid, 'pg_class'::regclass, r.oid, true, format('COMMENT ON COLUMN %s.%I IS %L', r.ref, a.attname, d.description), NULL, NULL, NULL
+    FROM mine r JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = r.oid
+         JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = d.objsubid
+    WHERE r.relkind <> 'i'
+    UNION ALL
+    SELECT 94, 0, o.classid, o.objid, true, format('SECURITY LABEL FOR %I ON %s %s IS %L', l.provider, o.syntax, o.identity, l.label), NULL, NULL, NULL
+    FROM object o JOIN pg_seclabel l ON l.classoid = o.classid AND l.objoid = o.objid AND l.objsubid = 0
+    UNION ALL
+    SELECT 94, l.objsubid, 'pg_class'::regclass, r.oid, true, format('SECURITY LABEL FOR %I ON COLUMN %s.%I IS %L', l.provider, r.ref, a.attname, l.label), NULL, NULL, NULL
+    FROM mine r JOIN pg_seclabel l ON l.classoid = 'pg_class'::regclass AND l.objoid = r.oid
+         JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = l.objsubid
+    UNION ALL
+    SELECT 95, 0, 'pg_class'::regclass, r.oid, true, format('ALTER EXTENSION %I ADD %s %s', x.extname, o.syntax, o.identity), NULL, NULL, NULL
+    FROM mine r JOIN object o ON o.classid = 'pg_class'::regclass AND o.objid = r.oid
+         JOIN pg_depend d ON d.classid = o.classid AND d.objid = r.oid AND d.deptype = 'e' JOIN pg_extension x ON x.oid = d.refobjid
+)
+SELECT c.phase, c.place, c.classid, c.objid, lower(o.syntax), o.identity, g.own, c.quiet, c.command, c.after, c.as_role,
+       (SELECT s.spcname::text FROM pg_tablespace s WHERE s.oid = c.tablespace)
+FROM command c LEFT JOIN gone g ON g.classid = c.classid AND g.objid = c.objid AND g.objsubid = 0
+     LEFT JOIN object o ON o.classid = c.classid AND o.objid = c.objid
+UNION ALL
+-- What no command makes and is not part of another object.
+SELECT 99, 0, g.classid, g.objid, i.type, i.identity, g.own, false, NULL, NULL, NULL, NULL
+FROM gone g CROSS JOIN LATERAL pg_identify_object(g.classid, g.objid, g.objsubid) i
+WHERE NOT EXISTS (SELECT FROM command c WHERE c.classid = g.classid AND c.objid = g.objid)
+  AND NOT EXISTS (SELECT FROM pg_type t WHERE g.classid = 'pg_type'::regclass AND t.oid IN (g.objid, (SELECT e.typelem FROM pg_type e WHERE e.oid = g.objid)) AND t.typrelid <> 0)
+  AND NOT EXISTS (SELECT FROM pg_class t WHERE g.classid = 'pg_class'::regclass AND g.objsubid = 0 AND t.oid = g.objid
+                  AND (t.relkind IN ('t', 'i', 'I') OR EXISTS (SELECT FROM identity_sequence s WHERE s.oid = t.oid)))
+  AND NOT EXISTS (SELECT FROM pg_constraint t WHERE g.classid = 'pg_constraint'::regclass AND t.oid = g.objid AND (t.contype IN ('n', 't') OR t.conparentid <> 0 OR NOT t.conislocal))
+  AND NOT EXISTS (SELECT FROM pg_trigger t WHERE g.classid = 'pg_trigger'::regclass AND t.oid = g.objid AND (t.tgisinternal OR t.tgparentid <> 0))
+  AND g.classid NOT IN ('pg_attrdef'::regclass, 'pg_rewrite'::regclass)
+ORDER BY 1, 2, 4
+$query$;
+
+-- What undrop() and its sisters did: one row for each object.
+--   kind        table, index, constraint, trigger, view, routine, ...
+--   identity    its name, and that of the table which it belongs to
+--   outcome     restored, exists already, skipped
+--   reason      why; how many rows a table got
+CREATE TYPE strata.restored AS (kind text, identity text, outcome text, reason text);
+
+-- Parts of undrop(): a row of undrop_commands(), and what became of an object.
+CREATE TYPE strata.undrop_command AS (phase int, place bigint, classid oid, objid oid, kind text, identity text, own boolean,
+    quiet boolean, command text, after text, as_role text, tablespace text);
+CREATE TYPE strata.undrop_outcome AS (classid oid, objid oid, kind text, identity text, outcome text, reason text);
+
+-- Part of undrop(): takes away what default privileges of the present have granted on a new relation. Where the relation had
+-- none but the built-in privileges, those are granted again.
+CREATE FUNCTION strata.undrop_revoke(relation regclass, built_in boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    c pg_class := (SELECT c FROM pg_class c WHERE c.oid = relation);
+    target text := CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || relation::text;
+    standard aclitem[] := acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner);
+    holder oid;
+BEGIN
+    IF built_in AND (c.relacl IS NULL OR c.relacl = standard) THEN RETURN; END IF;
+    FOR holder IN SELECT DISTINCT grantee FROM aclexplode(coalesce(c.relacl, standard)) LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', target, CASE holder WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(holder)) END);
+    END LOOP;
+    IF built_in THEN
+        EXECUTE format('GRANT ALL ON %s TO %I', target, pg_get_userbyid(c.relowner));
+    END IF;
+END $$;
+
+-- Part of undrop(): a command with the names of the present. `names`: the qualified name of each relation that comes back by its
+-- OID, and its bare name as "n" and the OID.
+CREATE FUNCTION strata.undrop_named(command text, mark text, names jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+DECLARE
+    result text := command;
+    token record;
+    name text;
+BEGIN
+    FOR token IN SELECT DISTINCT m[1] AS whole, m[2] AS kind, m[3]::oid AS id, m[4] AS old
+                 FROM regexp_matches(command, '(' || mark || '([rlnu])([0-9]+?):(.*?)' || mark || ')', 'g') AS m
+    LOOP
+        IF token.kind = 'u' THEN
+            name := (SELECT quote_ident(rolname) FROM pg_roles WHERE oid = token.id);
+            IF name IS NULL THEN
+                RAISE undefined_object USING MESSAGE = format('role "%s" does not exist any more', token.old);
+            END IF;
+        ELSIF token.kind = 'n' THEN
+            name := coalesce(names ->> ('n' || token.id), token.old);
+        ELSE
+            name := coalesce(names ->> token.id::text,
+                             (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                              WHERE c.oid = token.id), token.old);
+            IF token.kind = 'l' THEN name := quote_literal(name); END IF;
+        END IF;
+        result := replace(result, token.whole, name);
+    END LOOP;
+    RETURN result;
+END $$;
+
+-- Part of undrop(): a name for a relation that comes back in this schema: its own, or where that is taken one that begins
+-- with `prefix` in place of `old_prefix`.
+CREATE FUNCTION strata.undrop_free_name(schema text, name text, old_prefix text, prefix text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+DECLARE
+    base text := left(prefix, 40) || CASE WHEN starts_with(name, old_prefix) THEN substr(name, length(old_prefix) + 1) ELSE '_' || name END;
+    candidate text := name;
+BEGIN
+    FOR attempt IN 1 .. 1000 LOOP
+        IF to_regclass(format('%I.%I', schema, candidate)) IS NULL THEN RETURN candidate; END IF;
+        candidate := left(base, 58) || CASE attempt WHEN 1 THEN '' ELSE attempt::text END;
+    END LOOP;
+    RAISE duplicate_table USING MESSAGE = format('no name is free for "%s" in schema "%s"', name, schema);
+END $$;
+
+-- Part of undrop(): runs commands. Those of phases before 40 must succeed. The others may need each other, whatever their order, so
+-- those that fail are tried again as long as others succeed.
+CREATE FUNCTION strata.undrop_run(commands strata.undrop_command[], mark text, names jsonb, dry_run boolean)
+RETURNS strata.undrop_outcome[] LANGUAGE plpgsql AS $$
+DECLARE
+    session_role text := pg_catalog.current_setting('role');
+    outcomes strata.undrop_outcome[] := '{}';
+    made text[] := '{}';
+    waiting strata.undrop_command[] := commands;
+    failed strata.undrop_command[];
+    reasons text[];
+    states text[];
+    one strata.undrop_command;
+    text_of_one text;
+    remark text;
+    problem text;
+    state text;
+    row_count bigint;
+BEGIN
+    LOOP
+        failed := '{}';
+        reasons := '{}';
+        states := '{}';
+        FOREACH one IN ARRAY waiting LOOP
+            remark := NULL;
+            CONTINUE WHEN dry_run AND (one.phase IN (30, 76));
+            IF one.command IS NULL THEN
+                outcomes := outcomes || ROW(one.classid, one.objid, one.kind, one.identity, CASE WHEN one.after IS NULL THEN 'skipped' END,
+                    coalesce(one.after, 'objects of this kind are not restored'))::strata.undrop_outcome;
+                CONTINUE;
+            END IF;
+            BEGIN
+                text_of_one := strata.undrop_named(one.command, mark, names);
+                IF one.phase < 60 OR one.phase IN (75, 78) THEN
+                    PERFORM set_config('default_tablespace', coalesce((SELECT spcname::text FROM pg_tablespace WHERE spcname = one.tablespace), ''), true);
+                    IF one.tablespace <> current_setting('default_tablespace') THEN
+                        remark := format('in the default tablespace: "%s" is gone', one.tablespace);
+                    END IF;
+                END IF;
+                IF one.as_role IS NOT NULL THEN
+                    EXECUTE 'SET LOCAL ROLE ' || strata.undrop_named(one.as_role, mark, names);
+                END IF;
+                EXECUTE text_of_one;
+                GET DIAGNOSTICS row_count = ROW_COUNT;
+                IF one.as_role IS NOT NULL THEN PERFORM set_config('role', session_role, true); END IF;
+                IF one.phase = 30 THEN remark := row_count || CASE row_count WHEN 1 THEN ' row' ELSE ' rows' END; END IF;
+                IF one.after IS NOT NULL AND NOT dry_run THEN
+                    BEGIN
+                        EXECUTE strata.undrop_named(one.after, mark, names);
+                    EXCEPTION WHEN foreign_key_violation THEN
+                        remark := 'NOT VALID: ' || SQLERRM;
+                    END;
+                END IF;
+                IF NOT one.quiet OR remark IS NOT NULL THEN
+                    outcomes := outcomes || ROW(one.classid, one.objid, one.kind, one.identity, CASE WHEN NOT one.quiet THEN 'restored' END, remark)::strata.undrop_outcome;
+                END IF;
+                made := made || (one.classid || '/' || one.objid);
+            EXCEPTION WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT, state = RETURNED_SQLSTATE;
+                IF one.phase < 40 OR left(state, 2) IN ('25', '40', '53', '54', '57', '58', 'XX') OR state IN ('55P03', '55006') THEN RAISE; END IF;
+                failed := failed || one;
+                reasons := reasons || problem;
+                states := states || state;
+            END;
+        END LOOP;
+        EXIT WHEN cardinality(failed) IN (0, cardinality(waiting));
+        waiting := failed;
+    END LOOP;
+    FOR i IN 1 .. cardinality(failed) LOOP
+        one := failed[i];
+        -- What finishes an object is not missed where the object is.
+        CONTINUE WHEN one.quiet AND one.phase >= 60 AND one.classid <> 'pg_attrdef'::regclass AND (one.classid || '/' || one.objid) <> ALL (made);
+        outcomes := outcomes || ROW(CASE WHEN NOT one.quiet THEN one.classid END, one.objid, one.kind, one.identity,
+            CASE WHEN NOT one.quiet AND states[i] IN ('42P07', '42710', '42723') THEN 'exists already' ELSE 'skipped' END,
+            CASE WHEN one.quiet THEN left(split_part(strata.undrop_shown(one.command, mark), E'\n', 1), 120) || ': ' ELSE '' END || reasons[i])::strata.undrop_outcome;
+    END LOOP;
+    RETURN outcomes;
+END $$;
+
+-- Part of undrop(): a command with the names that it was written with.
+CREATE FUNCTION strata.undrop_shown(command text, mark text) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.regexp_replace(command, mark || '[rlnu][0-9]+?:(.*?)' || mark, '\1', 'g');
+
+-- Part of undrop(): everything, with the name parsed, the search path of the caller, and the moment found.
+CREATE FUNCTION strata.undrop_relation(name text[], path text[], at pg_lsn, new_name text, dry_run boolean) RETURNS SETOF strata.restored
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+-- Rows that a policy hides would be missing without a word: an error instead.
+SET row_security = off
+SET check_function_bodies = off
+SET default_tablespace = ''
+-- Values of some types cross as text.
+SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET xmloption = content SET synchronize_seqscans = off
+AS $$
+DECLARE
+    mark text := 'm' || replace(gen_random_uuid()::text, '-', 'm');
+    commands strata.undrop_command[];
+    chosen strata.undrop_command[] := '{}';
+    outcomes strata.undrop_outcome[] := '{}';
+    names jsonb := '{}';
+    one strata.undrop_command;
+    target text;
+    root record;
+BEGIN
+    FOR root IN SELECT * FROM strata.query_at(at, strata.undrop_find(), name, path)
+        AS f(id oid, schema text, name text, owner oid, owner_name text) LOOP
+    END LOOP;
+    IF root IS NULL THEN
+        RAISE undefined_table USING MESSAGE = format('relation "%s" did not exist at LSN %s', array_to_string(name, '.'), at),
+            HINT = 'Give another moment, or the schema.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_roles WHERE oid = root.owner) AND NOT (pg_has_role(root.owner, 'SET') AND pg_has_role(root.owner, 'USAGE'))
+       OR NOT EXISTS (SELECT FROM pg_roles WHERE oid = root.owner) AND current_setting('is_superuser') <> 'on' THEN
+        RAISE insufficient_privilege USING MESSAGE = format('must be owner of relation %I.%I', root.schema, root.name),
+            DETAIL = format('It belonged to role "%s".', root.owner_name);
+    END IF;
+    IF new_name IS NULL AND EXISTS (SELECT FROM pg_class WHERE oid = root.id) THEN
+        RAISE duplicate_table USING MESSAGE = format('relation %s has not been dropped', root.id::regclass),
+            HINT = 'With new_name, another one is made as it was.';
+    END IF;
+    target := coalesce(new_name, root.name);
+    IF to_regnamespace(quote_ident(root.schema)) IS NULL THEN
+        RAISE invalid_schema_name USING MESSAGE = format('schema "%s" does not exist', root.schema), HINT = 'Create it first.';
+    END IF;
+    IF to_regclass(format('%I.%I', root.schema, target)) IS NOT NULL THEN
+        RAISE duplicate_table USING MESSAGE = format('relation "%s" already exists in schema "%s"', target, root.schema),
+            HINT = 'Give another name as new_name.';
+    END IF;
+
+    SELECT array_agg(c::strata.undrop_command ORDER BY c.phase, c.place, c.objid) INTO commands
+    FROM strata.query_at(at, strata.undrop_commands(), root.id, at::text, mark)
+        AS c(phase int, place bigint, classid oid, objid oid, kind text, identity text, own boolean, quiet boolean, command text, after text, as_role text, tablespace text);
+
+    -- Which of them are wanted, and how what they make is called.
+    FOREACH one IN ARRAY commands LOOP
+        IF one.phase = 0 THEN
+            target := CASE WHEN one.objid = root.id THEN coalesce(new_name, root.name)
+                           WHEN one.own AND one.kind IN ('index', 'sequence') OR new_name IS NOT NULL
+                           THEN strata.undrop_free_name(one.after, one.command, root.name, coalesce(new_name, root.name))
+                           ELSE one.command END;
+            IF new_name IS NOT NULL AND one.own OR NOT EXISTS (SELECT FROM pg_class WHERE oid = one.objid) THEN
+                names := names || jsonb_build_object(one.objid::text, format('%I.%I', one.after, target), 'n' || one.objid, quote_ident(target));
+            END IF;
+        ELSIF new_name IS NOT NULL AND NOT coalesce(one.own, false) THEN
+            IF NOT one.quiet THEN
+                outcomes := outcomes || ROW(NULL, NULL, one.kind, one.identity, 'skipped', 'it depended on the relation under its old name')::strata.undrop_outcome;
+            END IF;
+        ELSIF new_name IS NULL AND pg_describe_object(one.classid, one.objid, 0) IS NOT NULL THEN
+            IF NOT one.quiet THEN
+                outcomes := outcomes || ROW(NULL, NULL, one.kind, one.identity, 'exists already', NULL)::strata.undrop_outcome;
+            END IF;
+        ELSE
+            chosen := chosen || one;
+        END IF;
+    END LOOP;
+
+    BEGIN
+        outcomes := strata.undrop_run(chosen, mark, names, dry_run) || outcomes;
+        IF dry_run THEN RAISE SQLSTATE 'ST001'; END IF;
+    EXCEPTION WHEN SQLSTATE 'ST001' THEN
+        NULL;
+    END;
+    RETURN QUERY
+        SELECT (array_agg(o.kind))[1], strata.undrop_named((array_agg(o.identity))[1], mark, names), coalesce(max(o.outcome), 'restored'), string_agg(o.reason, '; ' ORDER BY o.n)
+        FROM unnest(outcomes) WITH ORDINALITY AS o(classid, objid, kind, identity, outcome, reason, n)
+        GROUP BY coalesce(o.classid || '/' || o.objid, 'n' || o.n)
+        ORDER BY min(o.n);
+END $$;
+
+-- Part of undrop(): the LSN just before the newest DROP of a relation of this name.
+CREATE FUNCTION strata.undrop_moment(name text[], path text[]) RETURNS pg_lsn
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    dropped record;
+    found record;
+BEGIN
+    FOR dropped IN SELECT e.oid, e.lsn - 1 AS before FROM strata.ended_objects('pg_class', name => name[array_upper(name, 1)]) e ORDER BY e.lsn DESC LOOP
+        FOR found IN SELECT * FROM strata.query_at(dropped.before, strata.undrop_find(), name, path)
+            AS f(id oid, schema text, name text, owner oid, owner_name text) LOOP
+            IF found.id = dropped.oid THEN RETURN dropped.before; END IF;
+        END LOOP;
+    END LOOP;
+    RAISE undefined_table USING MESSAGE = format('no relation "%s" has been dropped in this database since %s', array_to_string(name, '.'),
+        (SELECT horizon_time FROM strata.status())), HINT = 'Give a moment at which it was there.';
+END $$;
+
+-- Brings back a relation (a table, view, materialized view, foreign table or sequence) that was dropped, with everything that belonged to it
+-- and what CASCADE took elsewhere: foreign keys of other tables, views, functions over its row type. One row for each object.
+--   table     its name then, by the session's search_path where it has no schema
+--   new_name  its name now, in the same schema; what belongs to it keeps its name where that is free. What CASCADE took elsewhere
+--             stays away then. A relation that was not dropped gets a copy as of the moment.
+--   moment    as query_at(); just before the DROP of the newest relation of that name where it is null
+--   dry_run   says what would come back (without looking at rows: foreign keys may turn out NOT VALID), and changes nothing
+-- It is part of the caller's transaction. What cannot come back is a row that says why: a privilege of a role that is gone, a trigger
+-- whose function is gone. Where the relation itself or its rows cannot, that is an error.
+-- The caller must be a member of the role that owned it, and have CREATE on the schema. Errors: those of query_at(); 42P01 no such
+-- relation then; 42P07 the name is taken, or the relation was not dropped; 3F000 the schema is gone; 42501.
+CREATE FUNCTION strata.undrop("table" text, new_name text DEFAULT NULL, moment text DEFAULT NULL, dry_run boolean DEFAULT false)
+RETURNS SETOF strata.restored LANGUAGE sql VOLATILE ROWS 20
+BEGIN ATOMIC
+    SELECT r.* FROM strata.undrop_relation(pg_catalog.parse_ident("table"), pg_catalog.current_schemas(false)::text[],
+        CASE WHEN moment IS NULL THEN strata.undrop_moment(pg_catalog.parse_ident("table"), pg_catalog.current_schemas(false)::text[])
+             ELSE strata.lsn_of(moment) END, new_name, dry_run) AS r;
+END;
+COMMENT ON FUNCTION strata.undrop(text, text, text, boolean) IS 'brings back a relation that was dropped, and all that went with it';
+CREATE FUNCTION strata.undrop("table" text, moment pg_lsn, new_name text DEFAULT NULL, dry_run boolean DEFAULT false)
+RETURNS SETOF strata.restored LANGUAGE sql VOLATILE ROWS 20
+BEGIN ATOMIC
+    SELECT r.* FROM strata.undrop("table", new_name, moment::text, dry_run) AS r;
+END;
+COMMENT ON FUNCTION strata.undrop(text, pg_lsn, text, boolean) IS 'brings back a relation as of an LSN, and all that went with it';
+CREATE FUNCTION strata.undrop("table" text, moment timestamp with time zone, new_name text DEFAULT NULL, dry_run boolean DEFAULT false)
+RETURNS SETOF strata.restored LANGUAGE sql VOLATILE ROWS 20
+BEGIN ATOMIC
+    SELECT r.* FROM strata.undrop("table", new_name, strata.lsn_at(moment)::text, dry_run) AS r;
+END;
+COMMENT ON FUNCTION strata.undrop(text, timestamp with time zone, text, boolean) IS 'brings back a relation as of a time, and all that went with it';

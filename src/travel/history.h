@@ -27,6 +27,20 @@ BlockNumber nblocks_at(const RelFileLocator& locator, ForkNumber fork, XLogRecPt
 void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, int count, XLogRecPtr at,
                    char** pages);
 
+// Shows every state that a block had in (since, until], and maybe some before, each with the LSN at which it came, in
+// no particular order; one may come again. `visit` must not ereport.
+void visit_page_states(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, XLogRecPtr since,
+                       XLogRecPtr until, void (*visit)(const char* page, XLogRecPtr lsn, void* context), void* context);
+
+// The most blocks that a fork had at any LSN in (since, until]; 0 where it did not exist.
+BlockNumber most_blocks_in(const RelFileLocator& locator, ForkNumber fork, XLogRecPtr since, XLogRecPtr until);
+
+// The LSN of the last change of a relation map in (since, until]; InvalidXLogRecPtr where there is none.
+XLogRecPtr relation_map_changed_at(Oid tablespace, Oid database, XLogRecPtr since, XLogRecPtr until);
+
+// When the database came into being, as a copy or empty; InvalidXLogRecPtr where it is older than history.
+XLogRecPtr database_created_at(Oid tablespace, Oid database, XLogRecPtr at);
+
 // Whether a database came into being page by page through WAL (CREATE DATABASE ... STRATEGY wal_log). PostgreSQL then
 // logs visibility-map pages without their bits, so that the map of such a database may lack bits after any recovery.
 bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at);

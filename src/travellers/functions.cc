@@ -193,6 +193,9 @@ Table describe_table(Oid row_type_oid, TupleDesc columns) {
 
 extern "C" {
 
+PG_FUNCTION_INFO_V1(strata_lsn_of);
+Datum strata_lsn_of(PG_FUNCTION_ARGS) { PG_RETURN_LSN(moment_of(PG_GETARG_DATUM(0), MomentType::kWords)); }
+
 PG_FUNCTION_INFO_V1(strata_query_at_time);
 Datum strata_query_at_time(PG_FUNCTION_ARGS) { return query_at(fcinfo, MomentType::kTime); }
 
