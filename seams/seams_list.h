@@ -73,6 +73,9 @@ SEAM(bool, XLogInsertAllowed, (void), ())
 SEAM_VOID(StartTransactionCommand, (void), ())
 SEAM_VOID(BeginReportingGUCOptions, (void), ())
 SEAM(const char*, show_in_hot_standby, (void), ())
+SEAM(bool, CountOtherDBBackends, (Oid databaseId, int* nbackends, int* nprepared), (databaseId, nbackends, nprepared))
+SEAM_VOID(TerminateOtherDBBackends, (Oid databaseId), (databaseId))
+SEAM_VOID(PrepareTempTablespaces, (void), ())
 SEAM(LockAcquireResult, LockAcquire, (const LOCKTAG* locktag, LOCKMODE lockmode, bool sessionLock, bool dontWait),
      (locktag, lockmode, sessionLock, dontWait))
 SEAM(LockAcquireResult, LockAcquireExtended,

@@ -16,6 +16,7 @@ PGDLLEXPORT void _PG_init(void);
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
 #include "sql/explain.h"
+#include "travel/database_hold.h"
 #include "travel/moment.h"
 #include "travel/session.h"
 #include "travel/settings.h"
@@ -45,6 +46,7 @@ void _PG_init(void) {
   strata::pg::register_redo_faults();
   strata::travel::register_moment_table();
   strata::travel::register_standing_table();
+  strata::travel::register_database_holds();
   strata::pg::register_statistics();
   strata::travel::define_travel_settings();
   strata::travel::install_session_hooks();

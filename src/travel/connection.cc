@@ -35,6 +35,7 @@ extern "C" {
 #include "pg/lsn_format.h"
 #include "travel/catalog_scan.h"
 #include "travel/database.h"
+#include "travel/database_hold.h"
 #include "travel/door.h"
 #include "travel/present_roles.h"
 #include "travel/resolve.h"
@@ -187,6 +188,7 @@ void add_stored_options(Oid database) {
 
 struct PresentDatabase {
   Oid oid = InvalidOid;
+  NameData name = {};
   Oid tablespace = InvalidOid;
   bool accepts_connections = false;
 };
@@ -201,7 +203,7 @@ PresentDatabase find_in_present(Matches&& matches) {
   while (found.oid == InvalidOid && (tuple = systable_getnext(scan)) != nullptr) {
     const auto* row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
     if (matches(*row)) {
-      found = PresentDatabase{row->oid, row->dattablespace,
+      found = PresentDatabase{row->oid, row->datname, row->dattablespace,
                               row->datallowconn && row->datconnlimit != DATCONNLIMIT_INVALID_DB};
     }
   }
@@ -274,7 +276,16 @@ void look_up_database_of_then() {
   if (is_given(options.time)) add_stored_options(now);
   Moment moment = moment_of_options();
   const DatabaseAt then = database_at(name, moment.lsn);
-  if (then.oid == now && now != InvalidOid) {
+  const auto is_then = [&](const FormData_pg_database& row) { return row.oid == then.oid; };
+  PresentDatabase same = find_in_present(is_then);
+  gone = same.oid == InvalidOid || !is_same_database(then.oid, moment.lsn, newest_lsn_in_history());
+  // Held until MyProc says which database it is. Who has it drops, renames, moves or copies it, and is not waited for.
+  const bool held = !gone && ConditionalLockSharedObject(DatabaseRelationId, then.oid, 0, RowExclusiveLock);
+  if (held) {
+    same = find_in_present(is_then);
+    gone = same.oid == InvalidOid;
+  }
+  if (held && !gone && std::strcmp(NameStr(same.name), name) == 0) {
     withdraw_announcement();
     return;
   }
@@ -286,19 +297,12 @@ void look_up_database_of_then() {
   moment.counters = counters_at(moment.lsn);
   moment.superuser = note_role_of_present();
   moment.database_tablespace = database_tablespace_at(then.oid, moment.lsn, name);
-  // Under another name the present still has it, and must keep it for as long as the session may return. The lock waits
-  // for a DROP DATABASE and lasts until MyProc says which database it is.
-  const auto is_same = [&](const FormData_pg_database& row) { return row.oid == then.oid; };
-  if (find_in_present(is_same).oid != InvalidOid) {
-    LockSharedObject(DatabaseRelationId, then.oid, 0, RowExclusiveLock);
-  }
-  const PresentDatabase same = find_in_present(is_same);
-  gone = same.oid == InvalidOid;
   if (!gone) require_right_to_enter(same, name);
   moment.database_gone = gone;
-  note_database_of_present(same.tablespace);
+  note_database_of_present(gone ? InvalidOid : same.tablespace);
   work_for(GetUserId());
   go_to(moment);
+  if (!held) connect_to_taken_database();
 }
 
 // The role is known and the database is not yet looked up: of client sessions only.
@@ -307,13 +311,13 @@ void after_authentication() {
   if (MyBackendType == B_BACKEND && MyProcPort != nullptr) look_up_database_of_then();
 }
 
-// A parallel worker finds no database in the present where its leader has none.
+// A parallel worker of a leader in the past asks nothing of the present, which may have no such database any more.
 void initialize_session_user(const char* role, Oid role_oid, bool bypass_login_check) {
   strata_real_InitializeSessionUserId(role, role_oid, bypass_login_check);
   if (!InitializingParallelWorker) return;
   const Moment moment = published_moment(ParallelLeaderProcNumber);
-  if (!moment.database_gone) return;
-  gone = true;
+  if (moment.is_present()) return;
+  gone = moment.database_gone;
   note_database_of_present(InvalidOid);
   go_to(moment);
 }
@@ -370,6 +374,7 @@ void apply_settings_of_present(Snapshot, Oid database, Oid role, Relation relati
 
 void after_connecting() {
   install_seams_of_connecting(false);
+  finish_connecting_to_taken_database();
   strata_real_pgstat_bestart_final();
 }
 
@@ -387,17 +392,28 @@ void install_seams_of_connecting(bool install) {
 // What a session counts for a database that is gone goes to the row of shared objects: an entry of its own would never
 // be dropped.
 PgStat_EntryRef* prep_pending_entry(PgStat_Kind kind, Oid database, uint64 object, bool* created) {
-  if (gone && kind == PGSTAT_KIND_DATABASE && database == MyDatabaseId) database = InvalidOid;
+  if (kind == PGSTAT_KIND_DATABASE && database == MyDatabaseId && database_was_taken()) database = InvalidOid;
   return strata_real_pgstat_prep_pending_entry(kind, database, object, created);
 }
 
 void prepare_report_checksum_failure(Oid database) {
-  if (!gone || database != MyDatabaseId) strata_real_pgstat_prepare_report_checksum_failure(database);
+  if (database != MyDatabaseId || !database_was_taken()) strata_real_pgstat_prepare_report_checksum_failure(database);
 }
 
 }  // namespace
 
 bool database_is_gone() { return gone; }
+
+bool return_to_database() {
+  if (gone) return false;
+  if (hold_database()) return true;
+  Oid tablespace = InvalidOid;
+  gone = !reclaim_database(&tablespace);
+  if (gone) return false;
+  note_database_of_present(tablespace);
+  present_prepared = false;
+  return true;
+}
 
 void enter_present_database() {
   if (present_prepared) return;

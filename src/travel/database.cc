@@ -25,7 +25,7 @@ namespace {
 
 struct Search {
   Oid database;
-  Oid tablespace;
+  DatabaseRow found;
 };
 
 bool is_other_database(HeapTuple tuple, void* context) {
@@ -33,7 +33,7 @@ bool is_other_database(HeapTuple tuple, void* context) {
   // The columns up to dattablespace are of fixed width and never null.
   const auto* row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
   if (row->oid != search->database) return true;
-  search->tablespace = row->dattablespace;
+  search->found = DatabaseRow{row->dattablespace, row->datconnlimit != DATCONNLIMIT_INVALID_DB};
   return false;
 }
 
@@ -58,10 +58,14 @@ DatabaseAt database_at(const char* name, XLogRecPtr at) {
   return search.found;
 }
 
-Oid database_tablespace_at(Oid database, XLogRecPtr at, const char* name) {
-  Search search{database, InvalidOid};
+DatabaseRow database_row_at(Oid database, XLogRecPtr at) {
+  Search search{database, {}};
   scan_catalog_at(DatabaseRelationId, true, InvalidOid, at, is_other_database, &search);
-  const Oid tablespace = search.tablespace;
+  return search.found;
+}
+
+Oid database_tablespace_at(Oid database, XLogRecPtr at, const char* name) {
+  const Oid tablespace = database_row_at(database, at).tablespace;
   const auto named = [&] { return name != nullptr ? name : get_database_name(database); };
   if (tablespace == InvalidOid) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE), errmsg("database \"%s\" did not exist then", named()),

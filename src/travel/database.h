@@ -13,6 +13,13 @@ namespace strata::travel {
 // (ERRCODE_UNDEFINED_DATABASE) if the database did not exist. `name`: for the error; null: that of the catalogs.
 Oid database_tablespace_at(Oid database, XLogRecPtr at, const char* name = nullptr);
 
+// What pg_database said of a database at an LSN.
+struct DatabaseRow {
+  Oid tablespace = InvalidOid;  // InvalidOid: there was no such database
+  bool valid = false;           // no DROP DATABASE has begun to remove its files
+};
+DatabaseRow database_row_at(Oid database, XLogRecPtr at);
+
 // A database by its name at an LSN; InvalidOid if there was none.
 struct DatabaseAt {
   Oid oid = InvalidOid;

@@ -17,6 +17,7 @@ extern "C" {
 #include "travel/connection.h"
 #include "travel/counters.h"
 #include "travel/database.h"
+#include "travel/database_hold.h"
 #include "travel/present_functions.h"
 #include "travel/present_roles.h"
 #include "travel/resolve.h"
@@ -151,7 +152,7 @@ void enter(Asked* asked) {
 }
 
 void return_to_present() {
-  if (database_is_gone()) {
+  if (!return_to_database()) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE),
                     errmsg("the database that the session is connected to is not in the present"),
                     errdetail("It has been dropped since %s.", describe_current_moment()),
@@ -225,8 +226,12 @@ void drop_weaker() {
 // What a traveller is sent to has been claimed, and only orders set it.
 void settle_traveller() {
   Assert(!asks(by_time) && (!asks(by_lsn) || by_lsn->resolved));
+  if (!asks(by_lsn)) {
+    return_to_present();
+    return;
+  }
   unsettled = false;
-  request_moment(asks(by_lsn) ? by_lsn->moment : Moment{});
+  request_moment(by_lsn->moment);
 }
 
 void settle_connection() {
@@ -339,8 +344,8 @@ void settle() {
 }
 
 void settle_before_transaction() {
-  if (unsettled && IsNormalProcessingMode() && !database_is_gone() && !asks(by_time) && !asks(by_lsn))
-    return_to_present();
+  if (!unsettled || !IsNormalProcessingMode() || asks(by_time) || asks(by_lsn)) return;
+  if (!database_is_gone() && hold_database()) return_to_present();
 }
 
 void settle_in_transaction() {

@@ -301,6 +301,25 @@ bool database_has_files_at(Oid tablespace, Oid database, XLogRecPtr at) {
   return found;
 }
 
+std::vector<XLogRecPtr> directory_events(Oid database, XLogRecPtr since, XLogRecPtr until) {
+  std::vector<XLogRecPtr> found;
+  read_history(KeyKind::kDatabase, until, [&](Reader& reader) {
+    found.clear();
+    std::vector<Key> directories;
+    reader.scan(Key{KeyKind::kDatabase, 0, 0, 0, 0, 0}, Key{KeyKind::kDatabase, kMaxOid, kMaxOid, kMaxOid, kMaxFork, 0},
+                until, [&](const Key& key, const Version&) {
+                  if (key.database == database) directories.push_back(key);
+                  return true;
+                });
+    for (const Key& directory : directories) {
+      for (const DatabaseEvent& event : read_database_events(reader, directory, until)) {
+        if (event.lsn > since) found.push_back(event.lsn);
+      }
+    }
+  });
+  return found;
+}
+
 bool read_relation_map_at(Oid tablespace, Oid database, XLogRecPtr at, void* map, Size size) {
   bool found = false;
   read_history(KeyKind::kRelationMap, at, [&](Reader& reader) {

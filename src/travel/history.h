@@ -15,6 +15,8 @@ extern "C" {
 #include "storage/relfilelocator.h"
 }
 
+#include <vector>
+
 namespace strata::travel {
 
 // The number of blocks of a fork, or InvalidBlockNumber if the fork did not exist. The free space map is not kept and
@@ -53,6 +55,9 @@ bool read_multixact_at(uint32 multi, XLogRecPtr at, char** members, Size* size);
 
 // Whether a database had its directory in a tablespace: CREATE and DROP DATABASE make and remove it before they commit.
 bool database_has_files_at(Oid tablespace, Oid database, XLogRecPtr at);
+
+// The LSNs in (since, until] at which directories of a database were made, copied or removed, in any tablespace.
+std::vector<XLogRecPtr> directory_events(Oid database, XLogRecPtr since, XLogRecPtr until);
 
 // A relation map file's bytes into `map` (`size` as PostgreSQL's file). tablespace and database as in key.h.
 // Returns false when that database did not exist.

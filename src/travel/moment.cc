@@ -19,7 +19,8 @@ namespace strata::travel {
 
 namespace {
 
-// Pairs in use or remembered at once. A session uses one for each tablespace that it touches.
+// Pairs in use or remembered at once. A session uses one for each tablespace that it touches, of its database and of
+// the shared catalogs.
 constexpr int kPairs = 8192;
 constexpr Oid kVirtualTablespaces = 0x10000000;
 // Pairs that one process may hold: tablespaces that it touched at its one moment.
@@ -28,6 +29,7 @@ constexpr int kHeldPairs = 256;
 struct Pair {
   XLogRecPtr lsn;
   Oid tablespace;
+  Oid database;
   Oid virtual_tablespace;  // InvalidOid: free
   uint32 holders;
 };
@@ -43,6 +45,7 @@ struct MomentTable {
 struct Held {
   XLogRecPtr lsn;
   Oid tablespace;
+  Oid database;
   Oid virtual_tablespace;
   int index;
 };
@@ -64,10 +67,13 @@ Oid unused_number() {
 }
 
 // REQUIRES: the lock is held.
-int find_or_claim(XLogRecPtr lsn, Oid tablespace) {
+int find_or_claim(XLogRecPtr lsn, Oid tablespace, Oid database) {
   for (int i = 0; i < table->used; i++) {
     const Pair& pair = table->pairs[i];
-    if (pair.lsn == lsn && pair.tablespace == tablespace && pair.virtual_tablespace != InvalidOid) return i;
+    if (pair.lsn == lsn && pair.tablespace == tablespace && pair.database == database &&
+        pair.virtual_tablespace != InvalidOid) {
+      return i;
+    }
   }
   int index = -1;
   if (table->used < kPairs) {
@@ -81,7 +87,7 @@ int find_or_claim(XLogRecPtr lsn, Oid tablespace) {
     table->victim = (index + 1) % kPairs;
   }
   // The number of the pair that makes room is free again, but not the next one.
-  table->pairs[index] = Pair{lsn, tablespace, unused_number(), 0};
+  table->pairs[index] = Pair{lsn, tablespace, database, unused_number(), 0};
   return index;
 }
 
@@ -121,16 +127,18 @@ void register_moment_table() {
   pg::register_shared_memory({"strata moments", bytes, attach});
 }
 
-Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace) {
+Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace, Oid database) {
   for (int i = 0; i < held_count; i++) {
-    if (held[i].tablespace == tablespace && held[i].lsn == lsn) return held[i].virtual_tablespace;
+    if (held[i].tablespace == tablespace && held[i].database == database && held[i].lsn == lsn) {
+      return held[i].virtual_tablespace;
+    }
   }
   if (in_virtual_range(tablespace)) raise_tablespace_in_virtual_range(tablespace);
   int index = -1;
   Oid number = InvalidOid;
   if (held_count < kHeldPairs) {
     const pg::LockHolder holder(pg::Lock::kMoments);
-    index = find_or_claim(lsn, tablespace);
+    index = find_or_claim(lsn, tablespace, database);
     if (index >= 0) {
       table->pairs[index].holders++;
       number = table->pairs[index].virtual_tablespace;
@@ -143,7 +151,7 @@ Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace) {
                        kPairs, kHeldPairs),
              errhint("Let sessions travel to the same moments, or end some of them.")));
   }
-  held[held_count++] = Held{lsn, tablespace, number, index};
+  held[held_count++] = Held{lsn, tablespace, database, number, index};
   return number;
 }
 
@@ -164,11 +172,12 @@ bool holds_virtual_tablespace(Oid virtual_tablespace) {
   return false;
 }
 
-void resolve_virtual_tablespace(Oid virtual_tablespace, XLogRecPtr* lsn, Oid* tablespace) {
+void resolve_virtual_tablespace(Oid virtual_tablespace, XLogRecPtr* lsn, Oid* tablespace, Oid* database) {
   for (int i = 0; i < held_count; i++) {
     if (held[i].virtual_tablespace == virtual_tablespace) {
       *lsn = held[i].lsn;
       *tablespace = held[i].tablespace;
+      *database = held[i].database;
       return;
     }
   }

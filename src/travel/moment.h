@@ -1,5 +1,6 @@
-// Virtual tablespaces: one number for (LSN, tablespace), agreed on by all processes, so that historical pages live in
-// shared buffers under tags of their own and sessions at the same LSN share them.
+// Virtual tablespaces: one number for (LSN, tablespace, database), agreed on by all processes, so that historical pages
+// live in shared buffers under tags of their own and sessions at the same LSN share them. Such tags name no database:
+// what DROP DATABASE does to the pages of one in shared buffers is of the present.
 //
 // A number is never given out twice before 2^28 others were, so buffers of a forgotten moment simply age out; and never
 // while a pair of the table, or a tablespace of the cluster, has it.
@@ -46,9 +47,10 @@ struct Moment {
 
 void register_moment_table();  // from _PG_init
 
-// The virtual tablespace of (lsn, tablespace); the calling process holds it until release_virtual_tablespaces().
-// Raises an ERROR (ERRCODE_CONFIGURATION_LIMIT_EXCEEDED) when more pairs are in use than the table holds.
-Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace);
+// The virtual tablespace of (lsn, tablespace, database); the calling process holds it until
+// release_virtual_tablespaces(). Raises an ERROR (ERRCODE_CONFIGURATION_LIMIT_EXCEEDED) when more pairs are in use than
+// the table holds.
+Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace, Oid database);
 void release_virtual_tablespaces();
 
 // Whether this process holds it.
@@ -57,7 +59,7 @@ bool holds_virtual_tablespace(Oid virtual_tablespace);
 [[noreturn]] void raise_tablespace_in_virtual_range(Oid tablespace);
 
 // What a virtual tablespace that this process holds stands for.
-void resolve_virtual_tablespace(Oid virtual_tablespace, XLogRecPtr* lsn, Oid* tablespace);
+void resolve_virtual_tablespace(Oid virtual_tablespace, XLogRecPtr* lsn, Oid* tablespace, Oid* database);
 
 // The moment of a process, for the parallel workers that it starts.
 void publish_moment(const Moment& moment);

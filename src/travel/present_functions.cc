@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -24,6 +25,7 @@ extern "C" {
 #include <cstdlib>
 
 #include "travel/catalog_scan.h"
+#include "travel/history.h"
 #include "travel/present_roles.h"
 #include "travel/session.h"
 
@@ -166,6 +168,8 @@ void read_from_catalogs(Relation functions) {
 
 void read_from_history(Relation functions) {
   const XLogRecPtr at = newest_lsn_in_history();
+  // Of a database that has been dropped since nothing is left.
+  if (!database_has_files_at(database_tablespace_of_present(), MyDatabaseId, at)) return;
   const MemoryContext caller = MemoryContextSwitchTo(known_context);
   scan_catalog_at(ProcedureRelationId, false, database_tablespace_of_present(), at, add_function_of_history,
                   RelationGetDescr(functions));

@@ -21,6 +21,7 @@ extern "C" {
 #include "pg/shared_state.h"
 #include "travel/clock_query.h"
 #include "travel/connection.h"
+#include "travel/database_hold.h"
 #include "travel/door.h"
 #include "travel/present_roles.h"
 #include "travel/resolve.h"
@@ -63,6 +64,7 @@ void install_travel_seams(bool travel) {
   install_size_functions(travel);
   install_multixact_functions(travel);
   install_standby_functions(travel);
+  install_temporary_file_seams(travel);
 }
 
 bool has_stored_value(const char* setting) {
@@ -101,6 +103,7 @@ void switch_to(const Moment& moment) {
   if (IsTransactionState()) XactReadOnly = moment.is_present() ? present_read_only : true;
   drop_caches_at_switch();
   report_read_only();
+  if (travelling()) let_go_of_database();
   if (leaves_present) tell_superuser();
 }
 
@@ -110,13 +113,19 @@ void adopt_leaders_moment() {
   requested = published_moment(ParallelLeaderProcNumber);
 }
 
+// A parallel worker in the past has never been in the present's database.
+bool can_clean_up_in_present() {
+  return current.is_present() || (!IsParallelWorker() && !current.database_gone && hold_database());
+}
+
 void start_transaction_command() {
   // A session that exits cleans up in the present.
-  if (proc_exit_inprogress) requested = current.database_gone ? current : Moment{};
+  if (proc_exit_inprogress) requested = can_clean_up_in_present() ? Moment{} : current;
   if (!proc_exit_inprogress) settle_before_transaction();
   adopt_leaders_moment();
   if (requested == current) {
     withdraw_announcement();
+    if (travelling()) let_go_of_database();
   } else if (!IsTransactionOrTransactionBlock()) {
     switch_to_requested();
   }
@@ -268,6 +277,7 @@ void note_database_of_present(Oid tablespace) { present_database_tablespace = ta
 
 void install_session_hooks() {
   install_connection_seams();
+  install_database_hold_seams();
   strata_seams.StartTransactionCommand = start_transaction_command;
   strata_seams.BeginReportingGUCOptions = begin_reporting_settings;
   previous_executor_start = ExecutorStart_hook;

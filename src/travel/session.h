@@ -18,7 +18,7 @@ void request_moment(const Moment& moment);
 // at.
 void switch_to_requested();
 
-// Where the session's database lies now. It cannot be moved while a session is connected to it.
+// Where the session's database lay when the session last held it.
 Oid database_tablespace_of_present();
 
 // The same in InitPostgres, where the session has no database yet. REQUIRES: in a transaction, in the present.
@@ -52,6 +52,7 @@ void install_code_seams(bool travel);
 void install_size_functions(bool travel);
 void install_multixact_functions(bool travel);
 void install_standby_functions(bool travel);
+void install_temporary_file_seams(bool travel);
 
 // Tells the client what kind of server the session is now, by in_hot_standby.
 void report_read_only();

@@ -27,13 +27,14 @@ bool is_virtual(SMgrRelation relation) { return is_virtual_tablespace(relation->
 // The real locator of a virtual one, and the LSN.
 RelFileLocator real_locator(SMgrRelation relation, XLogRecPtr* at) {
   RelFileLocator locator = relation->smgr_rlocator.locator;
-  resolve_virtual_tablespace(locator.spcOid, at, &locator.spcOid);
+  resolve_virtual_tablespace(locator.spcOid, at, &locator.spcOid, &locator.dbOid);
   return locator;
 }
 
 SMgrRelation smgr_open(RelFileLocator locator, ProcNumber backend) {
   if (backend == INVALID_PROC_NUMBER && !holds_virtual_tablespace(locator.spcOid)) {
-    locator.spcOid = acquire_virtual_tablespace(current_moment().lsn, locator.spcOid);
+    locator.spcOid = acquire_virtual_tablespace(current_moment().lsn, locator.spcOid, locator.dbOid);
+    locator.dbOid = InvalidOid;
   }
   return strata_real_smgropen(locator, backend);
 }
