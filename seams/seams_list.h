@@ -59,6 +59,8 @@ SEAM(TimestampTz, GetLatestXTime, (void), ())
 /* Catalogs, transactions, locks. */
 SEAM(RelFileNumber, RelationMapOidToFilenumber, (Oid relationId, bool shared), (relationId, shared))
 SEAM(Oid, RelationMapFilenumberToOid, (RelFileNumber filenumber, bool shared), (filenumber, shared))
+SEAM_VOID(RelationMapInvalidate, (bool shared), (shared))
+SEAM_VOID(RelationMapInvalidateAll, (void), ())
 SEAM(HeapTuple, SearchSysCache1, (int cacheId, Datum key1), (cacheId, key1))
 SEAM_VOID(pgstat_init_relation, (Relation rel), (rel))
 SEAM(PgStat_StatTabEntry*, pgstat_fetch_stat_tabentry, (Oid relid), (relid))

@@ -71,6 +71,11 @@ Oid relation_map_filenumber_to_oid(RelFileNumber filenumber, bool shared) {
   return InvalidOid;
 }
 
+// The present's maps are files, of a database that may be dropped beside the session. They are read again when it
+// returns.
+void keep_relation_map_of_present(bool) {}
+void keep_relation_maps_of_present() {}
+
 bool recovery_in_progress() { return true; }
 bool xlog_insert_allowed() { return false; }
 
@@ -108,6 +113,8 @@ RelFileNumber mapped_filenumber_at(Oid relation, bool shared, XLogRecPtr at, Oid
 void install_catalog_seams(bool travel) {
   strata_seams.RelationMapOidToFilenumber = travel ? relation_map_oid_to_filenumber : nullptr;
   strata_seams.RelationMapFilenumberToOid = travel ? relation_map_filenumber_to_oid : nullptr;
+  strata_seams.RelationMapInvalidate = travel ? keep_relation_map_of_present : nullptr;
+  strata_seams.RelationMapInvalidateAll = travel ? keep_relation_maps_of_present : nullptr;
   strata_seams.RecoveryInProgress = travel ? recovery_in_progress : nullptr;
   strata_seams.isTempOrTempToastNamespace = travel ? is_own_temporary_schema : nullptr;
   strata_seams.XLogInsertAllowed = travel ? xlog_insert_allowed : nullptr;

@@ -19,6 +19,7 @@ extern "C" {
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/spin.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -33,6 +34,7 @@ extern "C" {
 #include <cstring>
 
 #include "pg/lsn_format.h"
+#include "pg/shared_state.h"
 #include "travel/catalog_scan.h"
 #include "travel/database.h"
 #include "travel/database_hold.h"
@@ -137,15 +139,22 @@ bool may_travel(const char* setting) {
   return search.granted;
 }
 
-// Rows of pg_db_role_setting that count for a role in a database, and how much those count that were found.
+// A setting that is stored, and how much what was found counts.
+struct Stored {
+  const char* name;
+  int rank = -1;
+  char* value = nullptr;
+};
+
+// Rows of pg_db_role_setting that count for a role in a database.
 struct StoredSearch {
   Oid database;
   Oid role;
   TupleDesc descriptor;
-  int zone_rank = -1;
-  int style_rank = -1;
-  char* zone = nullptr;
-  char* style = nullptr;
+  Stored zone = {"timezone"};
+  Stored style = {"datestyle"};
+  Stored time = {kTimeSetting};
+  Stored lsn = {kLsnSetting};
 };
 
 bool note_stored(HeapTuple row, void* context) {
@@ -161,29 +170,43 @@ bool note_stored(HeapTuple row, void* context) {
   List* values = NIL;
   TransformGUCArray(DatumGetArrayTypeP(settings), &names, &values);
   for (int i = 0; i < list_length(names); i++) {
-    const char* name = static_cast<const char*>(list_nth(names, i));
-    char* value = static_cast<char*>(list_nth(values, i));
-    if (pg_strcasecmp(name, "timezone") == 0 && rank > search->zone_rank) {
-      search->zone = value;
-      search->zone_rank = rank;
-    } else if (pg_strcasecmp(name, "datestyle") == 0 && rank > search->style_rank) {
-      search->style = value;
-      search->style_rank = rank;
+    for (Stored* stored : {&search->zone, &search->style, &search->time, &search->lsn}) {
+      if (pg_strcasecmp(static_cast<const char*>(list_nth(names, i)), stored->name) != 0 || rank <= stored->rank) {
+        continue;
+      }
+      *stored = Stored{stored->name, rank, static_cast<char*>(list_nth(values, i))};
     }
   }
   return true;
 }
 
-// Completes the options by what the present stores for the role and for a database: the zone and date style that the
-// session will have.
-void add_stored_options(Oid database) {
+// What the present stores for the role and for a database, as of an LSN.
+StoredSearch find_stored(Oid database, XLogRecPtr at) {
   StoredSearch search{database, GetUserId(), CreateTemplateTupleDesc(Natts_pg_db_role_setting)};
   TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_db_role_setting_setdatabase, "setdatabase", OIDOID, -1, 0);
   TupleDescInitBuiltinEntry(search.descriptor, Anum_pg_db_role_setting_setrole, "setrole", OIDOID, -1, 0);
   add_text_array_column(search.descriptor, Anum_pg_db_role_setting_setconfig, "setconfig");
-  scan_catalog_at(DbRoleSettingRelationId, true, InvalidOid, newest_lsn_in_history(), note_stored, &search);
-  if (options.zone == nullptr) options.zone = search.zone;
-  if (options.style == nullptr) options.style = search.style;
+  scan_catalog_at(DbRoleSettingRelationId, true, InvalidOid, at, note_stored, &search);
+  return search;
+}
+
+// Completes the options by the zone and date style that the session will have.
+void add_stored_options(Oid database) {
+  const StoredSearch search = find_stored(database, newest_lsn_in_history());
+  if (options.zone == nullptr) options.zone = search.zone.value;
+  if (options.style == nullptr) options.style = search.style.value;
+}
+
+// A moment that is stored for the role leads to a database that the present has not. Does not wait for history: most
+// names that the present has not are wrong.
+void add_stored_moment() {
+  SpinLockAcquire(&pg::shared_state->mutex);
+  const bool has_history = pg::shared_state->horizon.lsn != kInvalidLsn;
+  SpinLockRelease(&pg::shared_state->mutex);
+  if (!has_history) return;
+  const StoredSearch search = find_stored(InvalidOid, pg::shared_store->visible_lsn());
+  if (search.time.rank >= search.lsn.rank) options.time = search.time.value;
+  if (search.lsn.rank >= search.time.rank) options.lsn = search.lsn.value;
 }
 
 struct PresentDatabase {
@@ -268,11 +291,14 @@ Moment moment_of_options() {
 void look_up_database_of_then() {
   const char* name = MyProcPort->database_name;
   read_options(MyProcPort);
-  if (is_given(options.time) == is_given(options.lsn)) return;
-  if (!may_travel(is_given(options.time) ? kTimeSetting : kLsnSetting)) return;
+  const bool asks = options.time != nullptr || options.lsn != nullptr;
+  if (asks && is_given(options.time) == is_given(options.lsn)) return;
   const Oid now = find_in_present([&](const FormData_pg_database& row) {
                     return std::strcmp(NameStr(row.datname), name) == 0;
                   }).oid;
+  if (!asks && now == InvalidOid) add_stored_moment();
+  if (is_given(options.time) == is_given(options.lsn)) return;
+  if (!may_travel(is_given(options.time) ? kTimeSetting : kLsnSetting)) return;
   if (is_given(options.time)) add_stored_options(now);
   Moment moment = moment_of_options();
   const DatabaseAt then = database_at(name, moment.lsn);

@@ -10,7 +10,9 @@ extern "C" {
 namespace strata::travel {
 
 // The tablespace of a database at an LSN, read from pg_database as it was. Raises an ERROR
-// (ERRCODE_UNDEFINED_DATABASE) if the database did not exist. `name`: for the error; null: that of the catalogs.
+// (ERRCODE_UNDEFINED_DATABASE) if the database did not exist. `name`: for the error; null: the database is the
+// session's, and the error (ERRCODE_FEATURE_NOT_SUPPORTED) is also for one of another encoding or locale, which had the
+// OID then.
 Oid database_tablespace_at(Oid database, XLogRecPtr at, const char* name = nullptr);
 
 // What pg_database said of a database at an LSN.

@@ -32,13 +32,14 @@ enum Hold : uint32 { kHeld, kLet, kTaken };
 
 pg_atomic_uint32* holds = nullptr;  // one for each PGPROC
 bool exit_callback_registered = false;
+bool taken_until_exit = false;
 // When the session last held its database.
 XLogRecPtr left_at = InvalidXLogRecPtr;
 
 pg_atomic_uint32* own_hold() { return &holds[MyProcNumber]; }
 
-// The next process in this one's place holds its database.
-void hold_at_exit(int, Datum) { pg_atomic_write_u32(own_hold(), kHeld); }
+// The next process in this one's place holds its database. Statistics are reported after this.
+void hold_at_exit(int, Datum) { taken_until_exit = pg_atomic_exchange_u32(own_hold(), kHeld) == kTaken; }
 
 void leave(Hold hold) {
   if (!exit_callback_registered) {
@@ -98,7 +99,7 @@ bool hold_database() {
   return true;
 }
 
-bool database_was_taken() { return pg_atomic_read_u32(own_hold()) == kTaken; }
+bool database_was_taken() { return taken_until_exit || pg_atomic_read_u32(own_hold()) == kTaken; }
 
 void connect_to_taken_database() { leave(kTaken); }
 

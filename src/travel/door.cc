@@ -129,6 +129,7 @@ void adopt_moment_of_connection(Asked* asked) {
   }
   asked->moment = current_moment();
   asked->resolved = true;
+  tell_superuser();
 }
 
 void enter(Asked* asked) {

@@ -72,7 +72,8 @@ bool has_stored_value(const char* setting) {
   return variable != nullptr && is_stored(variable->source);
 }
 
-// A superuser whom a stored setting has put into the past must not take it for the present: a dump, for example.
+}  // namespace
+
 void tell_superuser() {
   if (!current.superuser || IsParallelWorker()) return;
   if (!has_stored_value(kTimeSetting) && !has_stored_value(kLsnSetting)) return;
@@ -81,6 +82,8 @@ void tell_superuser() {
                              describe_current_moment()),
                    errhint("SET strata.travel_time = '' (or strata.travel_lsn) goes to the present.")));
 }
+
+namespace {
 
 void switch_to(const Moment& moment) {
   const bool leaves_present = current.is_present() && !moment.is_present();

@@ -27,6 +27,9 @@ void switch_while_connecting(const Moment& moment);
 // it left.
 void note_database_of_present(Oid tablespace);
 
+// A superuser whom a stored setting has put into the past must not take it for the present: a dump, for example.
+void tell_superuser();
+
 // How the current moment reads in messages: the time that was asked for, and its LSN.
 const char* describe_current_moment();
 // How this session returns to the present, as a sentence for hints.

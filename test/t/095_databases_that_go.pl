@@ -11,7 +11,7 @@ use Test::More;
 my $node = new_node('going', max_parallel_workers_per_gather => 2, work_mem => "'64kB'");
 my $folder = PostgreSQL::Test::Utils::tempdir();
 chmod(0700, $folder);
-$node->safe_psql('postgres', $_) for ("CREATE TABLESPACE elsewhere LOCATION '$folder'", 'CREATE DATABASE kept',
+$node->safe_psql('postgres', $_) for ('CREATE EXTENSION strata; CREATE ROLE ghost SUPERUSER LOGIN', "CREATE TABLESPACE elsewhere LOCATION '$folder'", 'CREATE DATABASE kept',
 	q{CREATE DATABASE shop TABLESPACE elsewhere ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0},
 	'CREATE DATABASE street', 'CREATE DATABASE house');
 for my $db ('kept', 'shop', 'street', 'house')
@@ -95,6 +95,17 @@ $_->query_safe('BEGIN; DECLARE c CURSOR FOR SELECT a FROM t; FETCH 5 FROM c') fo
 is($error, '', 'DROP DATABASE of the one beside cursors in the other');
 is($_->query_safe('FETCH 2 FROM c; COMMIT'), "6\n7", 'which go on') for @in_shop;
 $_->quit for @in_shop, $local;
+
+# A moment that is stored for a role.
+$node->safe_psql('postgres', "ALTER ROLE ghost SET strata.travel_lsn = '$lsn'; SELECT strata.wait_for(pg_current_wal_insert_lsn())");
+($out, $error) = try_sql($node, "SHOW strata.travel_lsn; $rows", db => 'shop', user => 'ghost');
+is($out, "$lsn\n" . $of_then->('shop'), 'it leads to a database that is gone');
+like($error, qr/NOTICE: .*as is stored for its database or role/s, 'and the session is told');
+(undef, $error) = try_sql($node, 'SELECT 1', db => 'nowhere', user => 'ghost');
+like($error, qr/FATAL:  database "nowhere" did not exist then/, 'a database that never was');
+$node->safe_psql('postgres', "ALTER ROLE ghost RESET strata.travel_lsn; ALTER ROLE ghost SET strata.travel_time = '2001-01-01 00:00+00'; SELECT strata.wait_for(pg_current_wal_insert_lsn())");
+(undef, $error) = try_sql($node, 'SELECT 1', db => 'shop', user => 'ghost');
+like($error, qr/FATAL:  cannot travel to 2001-01-01.*history does not reach back/, 'a moment that cannot be reached leads to none');
 
 # Renamed, moved, copied, and dropped by force.
 my @in_street = (session('street', connect => 0), session('street', connect => 1));
