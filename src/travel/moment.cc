@@ -165,7 +165,7 @@ void release_virtual_tablespaces() {
   held_count = 0;
 }
 
-void release_virtual_tablespace(Oid virtual_tablespace) {
+void release_virtual_tablespace([[maybe_unused]] Oid virtual_tablespace) {
   Assert(held_count > 0 && held[held_count - 1].virtual_tablespace == virtual_tablespace);
   const pg::LockHolder holder(pg::Lock::kMoments);
   table->pairs[held[--held_count].index].holders--;

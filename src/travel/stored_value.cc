@@ -15,9 +15,10 @@ namespace strata::travel {
 namespace {
 
 // A relation of the session's moment leads to its pages as of another LSN, and back.
-void lead_to(Relation relation, Oid tablespace) {
+void lead_to(Relation relation, Oid tablespace, Oid database) {
   RelationCloseSmgr(relation);
   relation->rd_locator.spcOid = tablespace;
+  relation->rd_locator.dbOid = database;
   // An index remembers its metapage.
   if (relation->rd_amcache != nullptr) pfree(relation->rd_amcache);
   relation->rd_amcache = nullptr;
@@ -31,18 +32,18 @@ void with_toast_table_at(Oid toast_table, XLogRecPtr lsn, Fetch&& fetch) {
   Relation* indexes = nullptr;
   int count = 0;
   toast_open_indexes(toast, AccessShareLock, &indexes, &count);
-  const Oid tablespace = toast->rd_locator.spcOid;
-  const Oid there = acquire_virtual_tablespace(lsn, tablespace);
+  const RelFileLocator here = toast->rd_locator;
+  const Oid there = acquire_virtual_tablespace(lsn, here.spcOid, here.dbOid);
   PG_TRY();
   {
-    lead_to(toast, there);
-    for (int i = 0; i < count; i++) lead_to(indexes[i], there);
+    lead_to(toast, there, InvalidOid);
+    for (int i = 0; i < count; i++) lead_to(indexes[i], there, InvalidOid);
     fetch();
   }
   PG_FINALLY();
   {
-    lead_to(toast, tablespace);
-    for (int i = 0; i < count; i++) lead_to(indexes[i], tablespace);
+    lead_to(toast, here.spcOid, here.dbOid);
+    for (int i = 0; i < count; i++) lead_to(indexes[i], here.spcOid, here.dbOid);
     release_virtual_tablespace(there);
   }
   PG_END_TRY();
@@ -52,7 +53,7 @@ void with_toast_table_at(Oid toast_table, XLogRecPtr lsn, Fetch&& fetch) {
 
 }  // namespace
 
-Datum fetch_stored_value(Relation, Datum value, XLogRecPtr lsn) {
+Datum fetch_stored_value(Datum value, XLogRecPtr lsn) {
   auto* stored = reinterpret_cast<struct varlena*>(DatumGetPointer(value));
   if (!VARATT_IS_EXTERNAL_ONDISK(stored)) return PointerGetDatum(detoast_attr(stored));
   struct varatt_external pointer;

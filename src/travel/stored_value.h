@@ -5,14 +5,13 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/xlogdefs.h"
-#include "utils/rel.h"
 }
 
 namespace strata::travel {
 
-// A value of a variable-length type as it stood in a row of `relation`, in memory and not compressed. What the table
+// A value of a variable-length type as it stood in a row of a table, in memory and not compressed. What the table
 // keeps out of line is read from its TOAST table as of `lsn`, when the row was there. Raises an ERROR where it is not
-// there any more: the TOAST table has got another file since. REQUIRES: the session travels, and has the relation open.
-Datum fetch_stored_value(Relation relation, Datum value, XLogRecPtr lsn);
+// there any more: the TOAST table has got another file since. REQUIRES: the session travels.
+Datum fetch_stored_value(Datum value, XLogRecPtr lsn);
 
 }  // namespace strata::travel

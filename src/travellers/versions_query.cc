@@ -28,6 +28,7 @@ extern "C" {
 }
 
 #include "travel/history.h"
+#include "travel/relation_map.h"
 #include "travel/resolve.h"
 #include "travel/stored_value.h"
 #include "travellers/table_query.h"
@@ -193,7 +194,7 @@ void collect(const RowVersion& version, void* context) {
   heap_deform_tuple(version.tuple, columns, own, own_nulls);
   for (int i = 0; i < columns->natts; i++) {
     if (own_nulls[i] || TupleDescAttr(columns, i)->attlen != -1) continue;
-    own[i] = travel::fetch_stored_value(all->relation, own[i], version.seen);
+    own[i] = travel::fetch_stored_value(own[i], version.seen);
   }
   Datum* raw = own + columns->natts;
   bool* raw_nulls = own_nulls + columns->natts;
@@ -289,6 +290,19 @@ void require_readable(Relation relation) {
   }
 }
 
+// A mapped catalog that was written anew has rows in files that pg_class does not tell of.
+void require_one_file(Relation relation, XLogRecPtr from) {
+  if (!RelationIsMapped(relation)) return;
+  const RelFileLocator& locator = relation->rd_locator;
+  const bool shared = relation->rd_rel->relisshared;
+  if (travel::mapped_filenumber_at(RelationGetRelid(relation), shared, from, locator.spcOid) == locator.relNumber) {
+    return;
+  }
+  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                  errmsg("\"%s\" was written anew between the two moments", RelationGetRelationName(relation)),
+                  errhint("Ask for the time before and after that separately.")));
+}
+
 void register_rows(TupleDesc columns, Tuplestorestate* store) {
   auto* rows = static_cast<EphemeralNamedRelation>(palloc0(sizeof(EphemeralNamedRelationData)));
   rows->md.name = pstrdup(kRelation);
@@ -307,6 +321,7 @@ Query query_of_versions(const Table& table, const Versions& wanted, XLogRecPtr t
   const Oid oid = find_table(table);
   Relation relation = table_open(oid, AccessShareLock);
   require_readable(relation);
+  require_one_file(relation, wanted.from);
 
   Collection all = {};
   all.wanted = &wanted;

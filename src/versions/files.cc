@@ -148,6 +148,8 @@ int file_spans(Oid relation, XLogRecPtr from, XLogRecPtr to, FileSpan** spans) {
   walk.wanted = is_class_row;
   walk.visit = keep_class_row;
   walk_catalog(RelationRelationId, tablespace, walk);
+  // A mapped catalog's row does not name its file.
+  if (search.count > 0 && search.rows[0].file == InvalidRelFileNumber) return 0;
   qsort(search.rows, static_cast<Size>(search.count), sizeof(ClassRow), in_order);
   *spans = static_cast<FileSpan*>(palloc0(sizeof(FileSpan) * static_cast<Size>(search.count + 1)));
   const int count = spans_of(search, to, *spans);

@@ -22,8 +22,8 @@ struct FileSpan {
 };
 
 // In order of time; none where no row of the table in pg_class changed within the window: then it has one file
-// throughout, or does not exist. In the current memory context. `relation`: in the session's database, and not mapped.
-// Raises an ERROR where the database lay in another tablespace meanwhile.
+// throughout, or does not exist; the same for a mapped catalog. In the current memory context.
+// Raises an ERROR where the session's database lay in another tablespace meanwhile.
 int file_spans(Oid relation, XLogRecPtr from, XLogRecPtr to, FileSpan** spans);
 
 // Whether a column of the table changed by the transaction whose commit ended at `lsn` in the window: what ALTER TABLE

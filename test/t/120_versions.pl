@@ -124,6 +124,13 @@ history_of_file('BEGIN; TRUNCATE f; ROLLBACK', $kept, 'a TRUNCATE that was rolle
 $node->safe_psql('postgres', 'CREATE TABLE young (id int); INSERT INTO young VALUES (1); UPDATE young SET id = 2');
 sql_prints($node, versions_of('true', table => 'young'), "I|f|f|(1)\nU|f|t|(2)", 'a table that was created within the window');
 
+# Catalogs.
+$from = lsn_in($node);
+$node->safe_psql('postgres', 'CREATE TABLE named (id int); ALTER TABLE named RENAME TO renamed; DROP TABLE renamed');
+sql_prints($node, "SELECT operation, (v.row).relname FROM strata.versions(NULL::pg_class, '$from', NULL, \$\$relname ~ 'named'\$\$) v ORDER BY start_lsn NULLS FIRST, operation", "I|named\nU|renamed\nD|renamed", 'a catalog');
+$node->safe_psql('postgres', 'VACUUM FULL pg_class');
+sql_fails($node, "SELECT count(*) FROM strata.versions(NULL::pg_class, '$from')", qr/0A000: .*"pg_class" was written anew/, 'a mapped catalog that has got another file');
+
 # Errors.
 sql_fails($node, "SELECT * FROM strata.versions(NULL::acct, '$middle', '$begin'::pg_lsn - 10000000)", qr/22023/, 'the last moment before the first');
 sql_fails($node, "SELECT * FROM strata.versions(NULL::acct, NULL::text)", qr/22004: .*first moment must not be null/, 'no first moment');
