@@ -4,7 +4,7 @@ extern "C" {
 #include "access/detoast.h"
 #include "access/table.h"
 #include "access/toast_internals.h"
-#include "utils/relcache.h"
+#include "utils/rel.h"
 #include "varatt.h"
 }
 
