@@ -17,6 +17,13 @@ class HistoryEnds : public std::runtime_error {
   std::string hint_;
 };
 
+// What comes next of WAL is not there, is not the WAL that history was made of, or lacks changes: history begins anew
+// by itself, with a new baseline.
+class HistoryLost : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 inline constexpr const char* kBeginAnewHint =
     "Stop the server, remove the directory pg_strata and start again to begin a new history.";
 

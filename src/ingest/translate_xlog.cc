@@ -52,9 +52,8 @@ void RecordTranslator::translate_xlog() {
       xl_end_of_recovery recovery;
       std::memcpy(&recovery, data(), sizeof(recovery));
       if (recovery.ThisTimeLineID == identity_.timeline) return;
-      throw HistoryEnds("the cluster went over to timeline " + std::to_string(recovery.ThisTimeLineID) +
-                            ", history is of timeline " + std::to_string(identity_.timeline),
-                        kBeginAnewHint);
+      throw HistoryLost("the cluster went over to timeline " + std::to_string(recovery.ThisTimeLineID) +
+                        ", history is of timeline " + std::to_string(identity_.timeline));
     }
     case XLOG_NOOP:
     case XLOG_NEXTOID:
@@ -97,9 +96,8 @@ void RecordTranslator::translate_checkpoint() {
   CheckPoint checkpoint;
   std::memcpy(&checkpoint, data(), sizeof(checkpoint));
   if (checkpoint.ThisTimeLineID != identity_.timeline) {
-    throw HistoryEnds("the cluster went over to timeline " + std::to_string(checkpoint.ThisTimeLineID) +
-                          ", history is of timeline " + std::to_string(identity_.timeline),
-                      kBeginAnewHint);
+    throw HistoryLost("the cluster went over to timeline " + std::to_string(checkpoint.ThisTimeLineID) +
+                      ", history is of timeline " + std::to_string(identity_.timeline));
   }
   const std::uint64_t next_xid = U64FromFullTransactionId(checkpoint.nextXid);
   // Nothing runs at a shutdown: its counter is exact. An online checkpoint's is a minimum.
@@ -112,8 +110,7 @@ void RecordTranslator::translate_parameters() {
     xl_parameter_change parameters;
     std::memcpy(&parameters, data(), sizeof(parameters));
     if (parameters.wal_level < WAL_LEVEL_REPLICA) {
-      throw HistoryEnds("the server ran with \"wal_level\" below \"replica\", so that WAL does not hold all changes",
-                        kBeginAnewHint);
+      throw HistoryLost("the server ran with \"wal_level\" below \"replica\", so that WAL does not hold all changes");
     }
     return;
   }
@@ -121,7 +118,7 @@ void RecordTranslator::translate_parameters() {
   std::memcpy(&full_page_writes, data(), sizeof(full_page_writes));
   // The baseline's pages were copied while they changed: only images in WAL make them whole.
   if (!full_page_writes && record_->ReadRecPtr < horizon_.lsn) {
-    throw HistoryEnds("\"full_page_writes\" was turned off while the baseline was taken", kBeginAnewHint);
+    throw HistoryLost("\"full_page_writes\" was turned off while the baseline was taken");
   }
 }
 

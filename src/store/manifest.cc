@@ -10,11 +10,20 @@ namespace strata {
 namespace {
 
 constexpr std::string_view kMagic = "STRMANIF";
-constexpr std::uint32_t kFormatVersion = 1;
+constexpr std::uint32_t kFormatVersion = 2;
+constexpr std::uint32_t kOldestFormatVersion = 1;
 constexpr std::size_t kHeaderBytes = 20;
 constexpr std::size_t kFrameHeadBytes = 12;
 
-enum Field : std::uint8_t { kIdentity = 1, kHorizon = 2, kFlushed = 3, kNextNumber = 4, kAdded = 5, kRemoved = 6 };
+enum Field : std::uint8_t {
+  kIdentity = 1,
+  kHorizon = 2,
+  kFlushed = 3,
+  kNextNumber = 4,
+  kAdded = 5,
+  kRemoved = 6,
+  kProof = 7
+};
 enum Kind : std::uint8_t { kDelta = 1, kImage = 2 };
 
 void put_layer(std::string& out, const Layer& layer) {
@@ -45,6 +54,25 @@ Layer get_layer(ByteReader& in) {
   if (layer.info.lsns.empty() || layer.info.last_key < layer.info.first_key) in.fail("a layer's ranges are wrong");
   layer.info.name = layer_name(layer.number, layer.info.image, layer.info.level, layer.info.lsns);
   return layer;
+}
+
+void put_proof(std::string& out, const JoinProof& proof) {
+  put_u64(out, proof.begin);
+  put_u64(out, proof.end);
+  put_u64(out, proof.previous);
+  put_u32(out, proof.crc);
+  put_u32(out, proof.timeline);
+}
+
+JoinProof get_proof(ByteReader& in) {
+  JoinProof proof;
+  proof.begin = in.u64();
+  proof.end = in.u64();
+  proof.previous = in.u64();
+  proof.crc = in.u32();
+  proof.timeline = in.u32();
+  if (proof.begin >= proof.end || proof.previous >= proof.begin) in.fail("a proof's LSNs are wrong");
+  return proof;
 }
 
 // The payload of the edit at `offset`; nothing when there is no intact one.
@@ -82,6 +110,8 @@ void ManifestState::apply(const ManifestEdit& edit) {
   if (edit.horizon) horizon = *edit.horizon;
   if (edit.flushed) flushed = *edit.flushed;
   if (edit.next_number) next_number = *edit.next_number;
+  proofs.insert(proofs.end(), edit.proofs.begin(), edit.proofs.end());
+  if (proofs.size() > kMaxProofs) proofs.erase(proofs.begin(), proofs.end() - kMaxProofs);
 }
 
 ManifestEdit ManifestState::as_edit() const {
@@ -91,6 +121,7 @@ ManifestEdit ManifestState::as_edit() const {
   edit.flushed = flushed;
   edit.next_number = next_number;
   for (const auto& [number, layer] : layers) edit.added.push_back(layer);
+  edit.proofs = proofs;
   return edit;
 }
 
@@ -122,6 +153,10 @@ std::string encode_edit(const ManifestEdit& edit) {
     put_u8(out, kRemoved);
     put_u64(out, number);
   }
+  for (const JoinProof& proof : edit.proofs) {
+    put_u8(out, kProof);
+    put_proof(out, proof);
+  }
   return out;
 }
 
@@ -152,6 +187,9 @@ ManifestEdit decode_edit(Bytes payload, std::string_view file, std::uint64_t off
       case kRemoved:
         edit.removed.push_back(in.u64());
         break;
+      case kProof:
+        edit.proofs.push_back(get_proof(in));
+        break;
       default:
         in.fail("a field of the manifest is unknown");
     }
@@ -181,9 +219,10 @@ ManifestState decode_manifest(Bytes content, std::string_view file, std::size_t*
   const std::uint32_t version = header.u32();
   if (header.u64() != checksum(content.first(kHeaderBytes - 8)))
     throw_corrupt(file, 0, "the header's checksum is wrong");
-  if (version != kFormatVersion) {
+  if (version < kOldestFormatVersion || version > kFormatVersion) {
     throw StoreError(ErrorKind::kVersion, "file \"" + std::string(file) + "\" has manifest format version " +
-                                              std::to_string(version) + ", this program reads version " +
+                                              std::to_string(version) + ", this program reads versions " +
+                                              std::to_string(kOldestFormatVersion) + " to " +
                                               std::to_string(kFormatVersion));
   }
 

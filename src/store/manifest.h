@@ -15,6 +15,7 @@
 namespace strata {
 
 inline constexpr std::string_view kManifestName = "MANIFEST";
+inline constexpr std::size_t kMaxProofs = 8;
 inline constexpr std::string_view kManifestTemporaryName = "MANIFEST.tmp";
 
 // What one edit changes, as a whole or not at all.
@@ -25,6 +26,7 @@ struct ManifestEdit {
   std::optional<std::uint64_t> next_number;
   std::vector<Layer> added;
   std::vector<std::uint64_t> removed;  // numbers of layers
+  std::vector<JoinProof> proofs;       // oldest first
 };
 
 struct ManifestState {
@@ -33,6 +35,7 @@ struct ManifestState {
   Lsn flushed = kInvalidLsn;
   std::uint64_t next_number = 1;
   std::map<std::uint64_t, Layer> layers;  // by number
+  std::vector<JoinProof> proofs;          // oldest first, kMaxProofs at most
 
   // Throws kInvalid, and has not changed, when a layer is added twice or removed without being there.
   void apply(const ManifestEdit& edit);

@@ -23,6 +23,17 @@ struct StoreIdentity {
   std::uint32_t timeline = 0;
 };
 
+// A record of the WAL that a store was made of. It tells that WAL from any other which has the same LSNs.
+struct JoinProof {
+  Lsn begin = kInvalidLsn;
+  Lsn end = kInvalidLsn;
+  Lsn previous = kInvalidLsn;  // where the record before it begins
+  std::uint32_t crc = 0;       // as WAL has it
+  std::uint32_t timeline = 0;
+
+  friend bool operator==(const JoinProof&, const JoinProof&) = default;
+};
+
 // Where history begins. Versions are complete for every LSN >= lsn; `time` is the earliest moment that may be asked
 // for (microseconds since 2000-01-01 UTC). lsn == kInvalidLsn: there is no baseline yet.
 struct Horizon {
@@ -65,6 +76,9 @@ struct FlusherHooks {
   std::function<void()> wake;  // an arena waits to be flushed
   // Called again and again while put() or flush() waits for the Flusher. May throw: then nothing was added.
   std::function<void()> wait;
+  // Called before flushed_lsn() rises, durably. Returns a record behind the new one which no other WAL has, and which
+  // is durable. May throw: then flushed_lsn() stays, and the flush may be tried again. Empty: the store gets no proofs.
+  std::function<JoinProof()> prove;
 };
 
 // What a Writer has written since it was made, manifests left out; ever rising.
@@ -97,6 +111,11 @@ class Writer {
   // Every version with LSN <= flushed_lsn() is in layer files: ingest resumes at the record that begins there.
   // After a baseline and before the first flush this is the baseline's start.
   [[nodiscard]] Lsn flushed_lsn() const;
+  // Oldest first, kMaxProofs at most. The last one is behind flushed_lsn(): WAL that has it is the WAL that the store
+  // was made of. Empty in stores of manifest format version 1.
+  [[nodiscard]] const std::vector<JoinProof>& proofs() const;
+  // Adds one without a flush. REQUIRES: FlusherHooks::prove.
+  void add_proof();
 
   // Adds the versions of one WAL record that ends at `end` (all of them have lsn == end), in any order; two versions
   // of one key at one LSN apply in the order given. They are readable once visible_lsn() is raised with publish(). When

@@ -76,6 +76,13 @@ Writer::~Writer() = default;
 const StoreIdentity& Writer::identity() const { return impl_->catalog.state().identity; }
 Horizon Writer::horizon() const { return impl_->catalog.state().horizon; }
 Lsn Writer::flushed_lsn() const { return impl_->catalog.state().flushed; }
+const std::vector<JoinProof>& Writer::proofs() const { return impl_->catalog.state().proofs; }
+
+void Writer::add_proof() {
+  ManifestEdit edit;
+  impl_->prove(edit);
+  impl_->catalog.apply(std::move(edit));
+}
 
 std::vector<LayerInfo> Writer::layers() const {
   std::vector<LayerInfo> result;
@@ -204,6 +211,7 @@ void Writer::finish_baseline(const Horizon& horizon) {
   ManifestEdit edit;
   edit.horizon = horizon;
   edit.flushed = lsn;
+  impl_->prove(edit);
   try {
     edit.added = impl.baseline->finish();
   } catch (const StoreError&) {

@@ -44,8 +44,14 @@ struct Writer::Impl {
     return bytes <= shared.arena(active).free_bytes();
   }
 
+  // What raises flushed_lsn() says by what the WAL up to it can be known.
+  void prove(ManifestEdit& edit) const {
+    if (hooks.prove) edit.proofs.push_back(hooks.prove());
+  }
+
   // Names flushed layers, of which there is at most one.
   void apply_flush(ManifestEdit edit) {
+    prove(edit);
     const std::vector<Layer> added = edit.added;
     catalog.apply(std::move(edit));
     for (const Layer& layer : added) {

@@ -95,8 +95,7 @@ bool Follower::read_record() {
     clean_up_after_error();
     XLogBeginRead(wal_.get(), position_);
     if (error.sqlstate() == ERRCODE_UNDEFINED_FILE) {
-      throw ingest::HistoryEnds("WAL at " + pg::lsn_text(position_) + " is gone: " + error.what(),
-                                ingest::kBeginAnewHint);
+      throw HistoryLost("WAL at " + pg::lsn_text(position_) + " is gone: " + error.what());
     }
     throw;
   }

@@ -24,6 +24,7 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 #include "pg/pg_env.h"
 #include "pg/shared_state.h"
 #include "workers/baseline.h"
+#include "workers/continuity.h"
 #include "workers/first_start.h"
 #include "workers/follower.h"
 #include "workers/priority.h"
@@ -94,35 +95,27 @@ StoreIdentity identity_of_cluster() {
 
 void check_identity(const StoreIdentity& store, const StoreIdentity& cluster) {
   if (store.system_identifier != cluster.system_identifier) {
-    throw ingest::HistoryEnds("pg_strata holds the history of another cluster: its system identifier is " +
-                                  std::to_string(store.system_identifier) + ", this cluster's is " +
-                                  std::to_string(cluster.system_identifier),
-                              ingest::kBeginAnewHint);
+    throw HistoryLost("pg_strata holds the history of another cluster: its system identifier is " +
+                      std::to_string(store.system_identifier) + ", this cluster's is " +
+                      std::to_string(cluster.system_identifier));
   }
   if (store.timeline != cluster.timeline) {
-    throw ingest::HistoryEnds("pg_strata holds the history of timeline " + std::to_string(store.timeline) +
-                                  ", the cluster is on timeline " + std::to_string(cluster.timeline),
-                              ingest::kBeginAnewHint);
+    throw HistoryLost("pg_strata holds the history of timeline " + std::to_string(store.timeline) +
+                      ", the cluster is on timeline " + std::to_string(cluster.timeline));
   }
-}
-
-// History is made of flushed WAL, so it can only be ahead where that was lost: other records will get the same LSNs.
-void check_wal_is_there(Lsn history_end) {
-  const Lsn wal_end = GetFlushRecPtr(nullptr);
-  if (history_end <= wal_end) return;
-  throw ingest::HistoryEnds("WAL was lost or reset: history goes up to " + pg::lsn_text(history_end) +
-                                ", but WAL ends at " + pg::lsn_text(wal_end),
-                            ingest::kBeginAnewHint);
 }
 
 // A file that an earlier writer wanted is still being made.
 bool flusher_is_at_it() { return pg::shared_store->flushes().held_arena() >= 0; }
 
 FlusherHooks flusher_hooks() {
-  return {.wake = pg::wake_flusher, .wait = [] {
-            check_wal_lag();
-            nap(kNapForFlusher, pg::Wait::kIngestFlush);
-          }};
+  return {.wake = pg::wake_flusher,
+          .wait =
+              [] {
+                check_wal_lag();
+                nap(kNapForFlusher, pg::Wait::kIngestFlush);
+              },
+          .prove = write_proof};
 }
 
 // From opening the store to the end of the process. Throws where history cannot go on.
@@ -138,7 +131,11 @@ void keep_history() {
   if (!Writer::store_exists(env, pg::kStoreDirectory)) Writer::create_store(env, pg::kStoreDirectory, cluster);
   Writer writer(env, pg::kStoreDirectory, *pg::shared_store, {}, flusher_hooks());
   check_identity(writer.identity(), cluster);
-  check_wal_is_there(writer.flushed_lsn());
+  if (writer.horizon().lsn != kInvalidLsn) {
+    // A slot that has lost its WAL says more than the segment that is gone.
+    check_wal_lag();
+    check_continuity(writer);
+  }
 
   const Lsn kept_from = take_slot();
   if (writer.horizon().lsn == kInvalidLsn) {
@@ -148,6 +145,7 @@ void keep_history() {
     ereport(LOG, (errmsg("strata: baseline complete after %ld ms",
                          TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()))));
   }
+  if (writer.proofs().empty()) writer.add_proof();
   publish_horizon(writer.horizon());
   pg::report_history_error(pg::HistoryState::kRunning, "", "");
   give_way();

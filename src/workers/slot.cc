@@ -5,6 +5,7 @@ extern "C" {
 
 #include "access/xlog.h"
 #include "replication/slot.h"
+#include "storage/lwlock.h"
 #include "storage/spin.h"
 }
 
@@ -62,6 +63,21 @@ Lsn take_slot() {
   }
   if (MyReplicationSlot->data.restart_lsn == InvalidXLogRecPtr) reserve_wal();
   return MyReplicationSlot->data.restart_lsn;
+}
+
+Lsn slot_position() {
+  Lsn position = kInvalidLsn;
+  pg::caught([&] {
+    LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+    ReplicationSlot* slot = SearchNamedReplicationSlot(kSlotName, false);
+    if (slot != nullptr) {
+      SpinLockAcquire(&slot->mutex);
+      if (slot->data.invalidated == RS_INVAL_NONE) position = slot->data.restart_lsn;
+      SpinLockRelease(&slot->mutex);
+    }
+    LWLockRelease(ReplicationSlotControlLock);
+  });
+  return position;
 }
 
 void advance_slot(Lsn lsn) {

@@ -11,6 +11,9 @@ inline constexpr const char* kSlotName = "strata";
 // Throws ingest::HistoryEnds, HistoryLost or pg::PgError.
 Lsn take_slot();
 
+// From where on it keeps WAL, taken or not; kInvalidLsn: there is none, or it has lost its WAL. Throws pg::PgError.
+[[nodiscard]] Lsn slot_position();
+
 // Lets go of WAL before `lsn`, durably. REQUIRES: the slot is taken, everything before lsn is durable in the store.
 // Throws HistoryLost where the slot has lost its WAL meanwhile, pg::PgError.
 void advance_slot(Lsn lsn);

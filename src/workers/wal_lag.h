@@ -1,18 +1,12 @@
 // How much WAL may wait for history, and what happens beyond that: history is given up, never the disk of pg_wal.
 #pragma once
 
-#include <stdexcept>
-#include <string>
-
+#include "ingest/history_ends.h"
 #include "store/lsn.h"
 
 namespace strata::workers {
 
-// The WAL that history needs next is not kept any more: it has to begin anew, with a new baseline.
-class HistoryLost : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
+using ingest::HistoryLost;
 
 inline constexpr const char* kSlotLost = "the replication slot \"strata\" has lost its WAL";
 

@@ -51,7 +51,9 @@ class Maker {
 
   void make() {
     Writer::create_store(posix_env(), directory_, {.system_identifier = 7'000'000'000'000'000'001, .timeline = 1});
-    Writer writer(posix_env(), directory_, region_.shared(), options());
+    FlusherHooks hooks;
+    hooks.prove = [this] { return next_proof(); };
+    Writer writer(posix_env(), directory_, region_.shared(), options(), hooks);
     take_baseline(writer);
     GoldenRebuilder rebuilder;
     CompactorOptions merging;
@@ -59,6 +61,7 @@ class Maker {
     merging.bounds.records = 8;
     merging.layer_bytes = 40000;
     merging.fan_in = 4;
+    merging.flushed_fan_in = 4;
     Compactor compactor(posix_env(), directory_, region_.shared(), rebuilder, merging);
     for (int flush = 0; flush < 23; ++flush) {
       for (int i = 0; i < 12; ++i) put_record(writer);
@@ -71,6 +74,14 @@ class Maker {
   }
 
  private:
+  // As if a record stood in WAL right behind what is put.
+  [[nodiscard]] JoinProof next_proof() const {
+    return {.begin = end_ + 1,
+            .end = end_ + 2,
+            .previous = end_,
+            .crc = static_cast<std::uint32_t>(end_ * 7),
+            .timeline = 1};
+  }
   std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
 
   // Text of a kind, which compresses as pages do.

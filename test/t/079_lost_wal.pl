@@ -1,9 +1,8 @@
-# Where WAL was lost, reset or left for another timeline, history does not go on over the gap: it stops, says so, and can be
-# begun anew.
+# Where WAL was lost, reset or left for another timeline, history does not go on over the gap: it says so, and begins anew
+# by itself.
 use strict;
 use warnings;
 
-use File::Path qw(rmtree);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Strata;
@@ -20,32 +19,22 @@ sub node_with_history
 	return ($node, $moment);
 }
 
-# Tests: history has stopped for a reason, neither the lost moment nor now can be travelled to, the present goes on.
-sub has_stopped
+# Tests: the old history is given up for a reason, and a new one runs that has every page; the lost moment is refused.
+sub has_begun_anew
 {
-	my ($node, $moment, $reason, $what) = @_;
-	$node->poll_query_until('postgres', "SELECT state = 'stopped' FROM strata.status()") or diag("history has not stopped: $what");
-	like(state_of($node, "state || ': ' || last_error || ' ' || hint"), qr/^stopped: .*$reason/, "$what: history stops");
-	$node->safe_psql('postgres', 'UPDATE t SET n = n + 10');
-	like((try_sql($node, "SET strata.travel_time = 'now'"))[1], qr/ERROR:  55000: .*\n?.*$reason/s, "$what: now is refused with the reason");
-	my $then = at($node, $moment, 'SELECT n FROM t');
-	ok($then eq '1' || $then =~ /ERROR:  55000/, "$what: what was before is right or refused") or diag($then);
-	return;
-}
-
-sub begin_anew
-{
-	my ($node, $what) = @_;
-	$node->stop;
-	rmtree($node->data_dir . '/pg_strata');
-	$node->start;
-	$node->safe_psql('postgres', "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'strata' AND NOT active");
-	$node->restart;
+	my ($node, $log, $moment, $reason, $what) = @_;
+	ok($node->wait_for_log(qr/WARNING: .*strata: history was given up: $reason/, $log), "$what: the log says why the old history ends");
 	wait_for_history($node);
-	my $past = remember($node, 'postgres', "$what: begun anew, history runs" => 'SELECT n FROM t');
+	is(state_of($node, 'state, last_error'), 'running|', "$what: a new one begins by itself");
+	like(at_error($node, $moment, 'SELECT n FROM t'), qr/ERROR:  22023: .*history does not reach back that far/, "$what: what was before is refused");
+	my $past = remember($node, 'postgres', "$what: history runs" => 'SELECT n FROM t');
 	$node->safe_psql('postgres', 'UPDATE t SET n = n + 100');
 	still_holds($past);
 	no_mismatch($node, "$what: and has every page");
+	$log = -s $node->logfile;
+	$node->restart;
+	still_holds($past, 'after a restart, too');
+	unlike(slurp_file($node->logfile, $log), qr/given up|has stopped/, "$what: and is not given up again");
 	log_is_clean($node);
 	$node->stop;
 	return;
@@ -56,12 +45,9 @@ sub begin_anew
 	my ($node, $moment) = node_with_history('reset');
 	$node->stop;
 	$node->command_ok([ 'pg_resetwal', '-o', 200000, '--pgdata', $node->data_dir ], 'pg_resetwal runs');
+	my $log = -s $node->logfile;
 	$node->start;
-	has_stopped($node, $moment, qr/WAL at .* is gone|has lost its WAL/, 'pg_resetwal');
-	$node->safe_psql('postgres', 'CHECKPOINT');
-	$node->restart;
-	has_stopped($node, $moment, qr/WAL at .* is gone|has lost its WAL/, 'pg_resetwal, a checkpoint later');
-	begin_anew($node, 'pg_resetwal');
+	has_begun_anew($node, $log, $moment, qr/WAL at .* is gone|.* has lost its WAL/, 'pg_resetwal');
 }
 
 # WAL is gone as a whole and is made anew with pg_resetwal: LSNs of history are given once more.
@@ -78,9 +64,9 @@ sub begin_anew
 	$node->stop('immediate');
 	unlink(glob($node->data_dir . '/pg_wal/0*'));
 	$node->command_ok([ 'pg_resetwal', '--force', '--pgdata', $node->data_dir ], 'pg_resetwal runs without WAL');
+	my $log = -s $node->logfile;
 	$node->start;
-	has_stopped($node, $moment, qr/WAL was lost or reset: history goes up to .* but WAL ends at/, 'WAL is gone');
-	begin_anew($node, 'WAL is gone');
+	has_begun_anew($node, $log, $moment, qr/WAL was lost or reset: history goes up to .* but WAL ends at/, 'WAL is gone');
 }
 
 # A copy that was recovered and promoted is on a timeline of its own.
@@ -96,7 +82,6 @@ sub begin_anew
 	$copy->start;
 	$copy->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the copy is not promoted';
 	is($copy->safe_psql('postgres', 'SELECT n FROM t'), 3, 'a copy recovers to the end of WAL');
-	has_stopped($copy, $moment, qr/history of timeline 1, the cluster is on timeline 2/, 'a promoted copy');
-	begin_anew($copy, 'a promoted copy');
+	has_begun_anew($copy, 0, $moment, qr/.*history of timeline 1, the cluster is on timeline 2/, 'a promoted copy');
 }
 done_testing();

@@ -14,7 +14,8 @@ class StoreCatalog : public ::testing::Test {
   StoreCatalog() {
     LayerCatalog::create(env_, "store", {.system_identifier = 1, .timeline = 1});
     catalog_ = std::make_unique<LayerCatalog>(env_, "store", region_.shared());
-    catalog_->apply({.identity = {}, .horizon = {}, .flushed = 100, .next_number = {}, .added = {}, .removed = {}});
+    catalog_->apply(
+        {.identity = {}, .horizon = {}, .flushed = 100, .next_number = {}, .added = {}, .removed = {}, .proofs = {}});
     region_.shared().set_visible_lsn(100);
   }
 

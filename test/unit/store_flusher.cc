@@ -45,8 +45,9 @@ class Flushes : public ::testing::Test {
     writer_.reset();
     if (!Writer::store_exists(env_, "store"))
       Writer::create_store(env_, "store", {.system_identifier = 1, .timeline = 1});
-    writer_ = std::make_unique<Writer>(env_, "store", region_->shared(), small(),
-                                       FlusherHooks{.wake = [this] { ++woken_; }, .wait = [this] { on_wait_(); }});
+    writer_ = std::make_unique<Writer>(
+        env_, "store", region_->shared(), small(),
+        FlusherHooks{.wake = [this] { ++woken_; }, .wait = [this] { on_wait_(); }, .prove = prove_});
   }
   void open_flusher() {
     flusher_.reset();
@@ -118,6 +119,7 @@ class Flushes : public ::testing::Test {
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<Flusher> flusher_;
   std::function<void()> on_pause_;
+  std::function<JoinProof()> prove_;
   std::function<void()> on_wait_ = [] { throw std::logic_error("the Writer waits"); };
   int woken_ = 0;
   Model model_;
@@ -174,6 +176,39 @@ TEST_F(Flushes, PutWaitsOnlyWhenBothArenasAreInUseAndAddsNothingWhenItMayNot) {
   put_some(5);
   EXPECT_EQ(woken_, 2);
   ASSERT_NO_FATAL_FAILURE(expect_everything());
+}
+
+TEST_F(Flushes, WhatIsFlushedRisesWithAProofOnly) {
+  bool fails = false;
+  std::uint32_t proofs = 0;
+  prove_ = [&] {
+    if (fails) throw StoreError(ErrorKind::kIo, "no WAL");
+    ++proofs;
+    return JoinProof{.begin = end_ + 1, .end = end_ + 2, .previous = end_, .crc = proofs, .timeline = 1};
+  };
+  for (const bool beside : {false, true}) {
+    open_writer();
+    if (beside) open_flusher();
+    put_again();
+    put_some(20);
+    const Lsn flushed = writer_->flushed_lsn();
+    const std::uint32_t before = proofs;
+    fails = true;
+    const auto flush = [&] {
+      if (!beside) return writer_->flush();
+      writer_->start_flush();
+      (void)flusher_->flush();
+      (void)writer_->serve_flusher();
+    };
+    EXPECT_THROW(flush(), StoreError);
+    EXPECT_EQ(writer_->flushed_lsn(), flushed);
+    fails = false;
+    writer_->flush();
+    EXPECT_EQ(writer_->flushed_lsn(), end_);
+    ASSERT_EQ(proofs, before + 1);
+    EXPECT_EQ(writer_->proofs().back().crc, proofs);
+    expect_everything();
+  }
 }
 
 TEST_F(Flushes, WithoutAFlusherTheWriterFlushesItself) {

@@ -251,6 +251,28 @@ TEST_F(StoreManifest, EditsAddUp) {
   EXPECT_EQ(state.layers.size(), 2U);
 }
 
+TEST_F(StoreManifest, TheLastProofsAreKept) {
+  const auto proof = [](Lsn begin) {
+    return JoinProof{.begin = begin, .end = begin + 50, .previous = begin - 1, .crc = 0xFFFFFFFF, .timeline = 3};
+  };
+  std::vector<JoinProof> last;
+  for (Lsn begin = 100; begin < 100 + 2 * kMaxProofs; ++begin) {
+    ManifestEdit edit;
+    edit.proofs = {proof(begin)};
+    add(edit);
+    if (begin >= 100 + kMaxProofs) last.push_back(proof(begin));
+  }
+  EXPECT_EQ(decode_manifest(as_bytes(content_), "MANIFEST").proofs, last);
+}
+
+TEST_F(StoreManifest, AProofThatEndsBeforeItBeginsIsAnError) {
+  ManifestEdit edit;
+  edit.proofs = {{.begin = 50, .end = 50, .previous = 40, .crc = 1, .timeline = 1}};
+  EXPECT_THROW((void)decode_edit(as_bytes(encode_edit(edit)), "MANIFEST", 0), StoreError);
+  edit.proofs = {{.begin = 50, .end = 60, .previous = 50, .crc = 1, .timeline = 1}};
+  EXPECT_THROW((void)decode_edit(as_bytes(encode_edit(edit)), "MANIFEST", 0), StoreError);
+}
+
 TEST_F(StoreManifest, ATornTailIsDroppedWhereverItIsTorn) {
   for (std::size_t size = begins_[3]; size < content_.size(); ++size) {
     EXPECT_EQ(flushed(content_.substr(0, size)), 20U);
@@ -271,7 +293,7 @@ TEST_F(StoreManifest, ADamagedEditInTheMiddleIsAnError) {
 
 TEST_F(StoreManifest, AnUnknownVersionIsNamed) {
   std::string newer = "STRMANIF";
-  put_u32(newer, 2);
+  put_u32(newer, 3);
   put_u64(newer, checksum(as_bytes(newer)));
   try {
     (void)flushed(newer);

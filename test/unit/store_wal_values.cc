@@ -46,7 +46,7 @@ class ValuesInWal : public ::testing::Test {
   ValuesInWal() {
     Writer::create_store(env_, "store", {.system_identifier = 1, .timeline = 1});
     writer_ = std::make_unique<Writer>(env_, "store", region_.shared(), StoreOptions{},
-                                       FlusherHooks{.wake = nullptr, .wait = [this] { flush_beside(); }});
+                                       FlusherHooks{.wake = nullptr, .wait = [this] { flush_beside(); }, .prove = {}});
   }
 
   void open_flusher() {
