@@ -20,7 +20,7 @@ set(staged ${server}:bin/postgres)
 set(staged_files ${server})
 
 file(GLOB server_sources CONFIGURE_DEPENDS
-  src/pg/*.cc src/redo/*.cc src/ingest/*.cc src/workers/*.cc src/travel/*.cc src/travellers/*.cc src/sql/*.cc
+  src/pg/*.cc src/redo/*.cc src/ingest/*.cc src/workers/*.cc src/travel/*.cc src/versions/*.cc src/travellers/*.cc src/sql/*.cc
   src/main/*.cc)
 if(server_sources)
   # Undefined symbols are the server's: they are resolved when it loads the library.

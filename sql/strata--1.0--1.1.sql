@@ -956,3 +956,39 @@ BEGIN ATOMIC
     SELECT r.* FROM strata.undrop("table", new_name, strata.lsn_at(moment)::text, dry_run) AS r;
 END;
 COMMENT ON FUNCTION strata.undrop(text, timestamp with time zone, text, boolean) IS 'brings back a relation as of a time, and all that went with it';
+
+-- The versions of a table's rows (NULL::mytable names it) that began or ended from one moment to another, each as one transaction
+-- left it, by the commits that did it. A row that did not change in between is not among them; the cost goes with the
+-- pages that changed.
+--   operation   I (the transaction inserted the row), U (it updated it) or D (it deleted it: the row as it was); null for a
+--               version that is older than from_moment
+--   start_lsn,
+--   start_time  the end of the commit, and its time; null for a version that is older than from_moment
+--   end_lsn,
+--   end_time    the commit that updated or deleted it; null where it stands at to_moment, and for D
+--   xid         the top-level transaction of start_lsn
+--   ctid        where it stood; VACUUM FULL, CLUSTER and the like move it
+--   row         with the columns of the session's moment, matched by name as table_at() does
+-- A moment is a timestamp with time zone, a pg_lsn, or text as for query_at(); to_moment null: where the session is. `condition` is
+-- an expression over the columns of the row. all_versions: those, too, that a transaction itself replaced or deleted. Row locks
+-- and what VACUUM does are no versions. TRUNCATE and DROP TABLE delete each row. The right to SELECT the table is asked where the
+-- window ends, or the table did; row-level security that binds the role is an error.
+-- Errors: those of query_at(); 22023 where from_moment lies after to_moment; 42809 for what is no table; 0A000 where the database
+-- moved to another tablespace in between.
+CREATE FUNCTION strata.versions(
+    rowtype anyelement,
+    from_moment "any",
+    to_moment "any" DEFAULT NULL,
+    condition text DEFAULT NULL,
+    all_versions boolean DEFAULT false,
+    OUT operation text,
+    OUT start_lsn pg_lsn,
+    OUT start_time timestamp with time zone,
+    OUT end_lsn pg_lsn,
+    OUT end_time timestamp with time zone,
+    OUT xid xid8,
+    OUT ctid tid,
+    OUT "row" anyelement)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_versions';
+COMMENT ON FUNCTION strata.versions(anyelement, "any", "any", text, boolean) IS 'the versions of a table''s rows from one moment to another';

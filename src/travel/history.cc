@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <map>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "pg/pg_env.h"
 #include "pg/shared_state.h"
 #include "pg/store_reader.h"
+#include "redo/guarded_page.h"
 #include "redo/redo.h"
 #include "redo/redo_rebuilder.h"
 #include "store/lifetimes.h"
@@ -34,6 +36,7 @@ namespace {
 
 constexpr std::uint32_t kMaxOid = 0xFFFFFFFF;
 constexpr std::uint8_t kMaxFork = 0xFF;
+constexpr BlockNumber kMaxBlock = 0xFFFFFFFF;
 
 Key relation_key(KeyKind kind, const RelFileLocator& locator, ForkNumber fork, BlockNumber block = 0) {
   return Key{kind, locator.spcOid, locator.dbOid, locator.relNumber, static_cast<std::uint8_t>(fork), block};
@@ -262,6 +265,138 @@ XLogRecPtr database_created_at(Oid tablespace, Oid database, XLogRecPtr at) {
   return created;
 }
 
+int changed_blocks(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, XLogRecPtr from, XLogRecPtr to,
+                   BlockNumber* blocks, int limit) {
+  int count = 0;
+  read_history(KeyKind::kPage, to, [&](Reader& reader) {
+    count = 0;
+    const Lsn floor = std::max(from, past_events.database_at(reader, locator.spcOid, locator.dbOid, to).lsn);
+    reader.scan(
+        relation_key(KeyKind::kPage, locator, fork, first), relation_key(KeyKind::kPage, locator, fork, kMaxBlock), to,
+        [&](const Key& key, const Version&) {
+          if (count == limit) return false;
+          blocks[count++] = key.block;
+          return true;
+        },
+        floor);
+  });
+  return count;
+}
+
+namespace {
+
+// Versions that are in memory at once.
+constexpr std::size_t kWalkedVersions = 4096;
+
+// The oldest versions of a page in (from, to], oldest first; all versions of their LSNs.
+std::deque<Version> oldest_versions(Reader& reader, const Key& key, XLogRecPtr from, XLogRecPtr to) {
+  std::deque<Version> oldest;
+  bool all = true;
+  reader.history(key, to, from, [&](const Version& version) {
+    oldest.push_front(version);
+    if (oldest.size() > kWalkedVersions && oldest.back().lsn != oldest.front().lsn) {
+      oldest.pop_back();
+      all = false;
+    }
+    return true;
+  });
+  if (all || oldest.back().lsn == oldest.front().lsn) return oldest;
+  const XLogRecPtr incomplete = oldest.back().lsn;
+  while (oldest.back().lsn == incomplete) oldest.pop_back();
+  return oldest;
+}
+
+// A block on its way from one LSN to another.
+class BlockWalk {
+ public:
+  BlockWalk(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, XLogRecPtr to)
+      : locator_(locator),
+        fork_(fork),
+        block_(block),
+        to_(to),
+        key_(relation_key(KeyKind::kPage, locator, fork, block)) {}
+
+  // Its state as of `from`.
+  void begin(Reader& reader, XLogRecPtr from) {
+    const DatabaseEvent database = past_events.database_at(reader, locator_.spcOid, locator_.dbOid, to_);
+    done_ = std::max(from, database.lsn);
+    resets_.clear();
+    for (const Reset& reset : past_events.resets_at(reader, locator_, fork_, to_, done_)) {
+      if (reset.surviving_blocks <= block_) resets_.push_back(reset.lsn);
+    }
+    const Chain chain = std::move(block_chains(reader, locator_, fork_, block_, 1, done_)[0]);
+    check_chain(key_, chain);
+    if (chain.empty()) {
+      std::memset(page(), 0, BLCKSZ);
+    } else {
+      pg::caught([&] { redo::rebuild_page(key_, chain, page()); });
+    }
+  }
+
+  // The next of its versions; false when there are none any more.
+  bool load(Reader& reader) {
+    versions_ = oldest_versions(reader, key_, done_, to_);
+    return !versions_.empty();
+  }
+
+  void apply_loaded(PageVisitor visit, void* context) {
+    for (const Version& version : versions_) {
+      reset_before(version.lsn, visit, context);
+      pg::caught([&] {
+        redo::apply_to_page(key_, version, walked_page_);
+        visit(page(), version.lsn, context);
+      });
+      done_ = version.lsn;
+    }
+  }
+
+  // Truncations after the last version, too.
+  void end(PageVisitor visit, void* context) { reset_before(to_, visit, context); }
+
+  [[nodiscard]] XLogRecPtr done() const { return done_; }
+  static char* page() { return walked_page_.data(); }
+
+ private:
+  void reset_before(XLogRecPtr lsn, PageVisitor visit, void* context) {
+    for (; !resets_.empty() && resets_.back() <= lsn; resets_.pop_back()) {
+      std::memset(page(), 0, BLCKSZ);
+      pg::caught([&] { visit(page(), resets_.back(), context); });
+    }
+  }
+
+  static redo::GuardedPage walked_page_;
+
+  RelFileLocator locator_;
+  ForkNumber fork_;
+  BlockNumber block_;
+  XLogRecPtr to_;
+  Key key_;
+  XLogRecPtr done_ = InvalidXLogRecPtr;
+  std::vector<XLogRecPtr> resets_;  // still to come, newest first
+  std::deque<Version> versions_;
+};
+
+redo::GuardedPage BlockWalk::walked_page_;
+
+}  // namespace
+
+void walk_block(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, XLogRecPtr from, XLogRecPtr to,
+                PageVisitor visit, void* context) {
+  pg::guarded([&] {
+    BlockWalk walk(locator, fork, block, to);
+    pg::caught([&] {
+      read_history(KeyKind::kPage, to, [&](Reader& reader) { walk.begin(reader, from); });
+      visit(BlockWalk::page(), walk.done(), context);
+    });
+    for (bool more = true; more;) {
+      pg::caught([&] { read_history(KeyKind::kPage, to, [&](Reader& reader) { more = walk.load(reader); }); });
+      walk.apply_loaded(visit, context);
+    }
+    walk.end(visit, context);
+  });
+  require_not_trimmed(from);
+}
+
 bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at) {
   bool through_wal = false;
   read_history(KeyKind::kDatabase, at, [&](Reader& reader) {
@@ -281,6 +416,51 @@ void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page) {
     const Chain chain = reader.chain(key, at);
     pg::caught([&] { redo::rebuild_commit_log_page(key, chain, page); });
   });
+}
+
+void visit_transaction_ends(uint32 pageno, XLogRecPtr from, XLogRecPtr to, TransactionEndVisitor visit, void* context) {
+  pg::guarded([&] {
+    std::vector<Version> changes;
+    pg::caught([&] {
+      read_history(KeyKind::kCommitLog, to, [&](Reader& reader) {
+        changes.clear();
+        reader.history(Key{KeyKind::kCommitLog, 0, 0, 0, 0, pageno}, to, from, [&](const Version& version) {
+          if (version.type == EntryType::kXidStatus) changes.push_back(version);
+          return true;
+        });
+      });
+    });
+    std::vector<TransactionId> xids;
+    for (const Version& change : changes) {
+      const std::string_view value = change.value;
+      if (value.empty() || (value.size() - 1) % sizeof(TransactionId) != 0) {
+        throw StoreError(ErrorKind::kCorrupt, "transaction statuses in the store have a wrong size");
+      }
+      xids.resize((value.size() - 1) / sizeof(TransactionId));
+      std::memcpy(xids.data(), value.data() + 1, value.size() - 1);
+      pg::caught([&] {
+        visit(static_cast<uint8>(value[0]), xids.data(), static_cast<int>(xids.size()), change.lsn, context);
+      });
+    }
+  });
+  require_not_trimmed(from);
+}
+
+bool next_changed_commit_log_page(uint32 first, uint32 end, XLogRecPtr from, XLogRecPtr to, uint32* pageno) {
+  bool found = false;
+  if (first >= end) return false;
+  read_history(KeyKind::kCommitLog, to, [&](Reader& reader) {
+    found = false;
+    reader.scan(
+        Key{KeyKind::kCommitLog, 0, 0, 0, 0, first}, Key{KeyKind::kCommitLog, 0, 0, 0, 0, end - 1}, to,
+        [&](const Key& key, const Version&) {
+          *pageno = key.block;
+          found = true;
+          return false;
+        },
+        from);
+  });
+  return found;
 }
 
 namespace {

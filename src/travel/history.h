@@ -43,12 +43,32 @@ XLogRecPtr relation_map_changed_at(Oid tablespace, Oid database, XLogRecPtr sinc
 // When the database came into being, as a copy or empty; InvalidXLogRecPtr where it is older than history.
 XLogRecPtr database_created_at(Oid tablespace, Oid database, XLogRecPtr at);
 
+// The first `limit` blocks from `first` on that have changed in (from, to], ascending. Returns how many there are.
+int changed_blocks(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, XLogRecPtr from, XLogRecPtr to,
+                   BlockNumber* blocks, int limit);
+
+// Calls visit(page, lsn, context) for the block as of `from`, and then for each of its states in (from, to], oldest
+// first, with the LSN at which it came about. A block that was not there, or was truncated, is all zeroes. Where the
+// database was copied from another one after `from`, its first state is that of the copy. The page is good for the
+// call only, and has no valid checksum. `visit` may raise an ERROR; it reads no history.
+using PageVisitor = void (*)(char* page, XLogRecPtr lsn, void* context);
+void walk_block(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, XLogRecPtr from, XLogRecPtr to,
+                PageVisitor visit, void* context);
+
 // Whether a database came into being page by page through WAL (CREATE DATABASE ... STRATEGY wal_log). PostgreSQL then
 // logs visibility-map pages without their bits, so that the map of such a database may lack bits after any recovery.
 bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at);
 
 // The bytes of a commit-log page (8192); zeroes where nothing is known.
 void read_commit_log_page_at(uint32 pageno, XLogRecPtr at, char* page);
+
+// Calls visit() for each change of a commit-log page in (from, to], newest first: the transactions of this page that
+// ended by one record, the status that they got, and the end of that record.
+using TransactionEndVisitor = void (*)(uint8 status, const TransactionId* xids, int count, XLogRecPtr lsn,
+                                       void* context);
+void visit_transaction_ends(uint32 pageno, XLogRecPtr from, XLogRecPtr to, TransactionEndVisitor visit, void* context);
+// The lowest commit-log page above or at `first` that changed in (from, to]; false where there is none below `end`.
+bool next_changed_commit_log_page(uint32 first, uint32 end, XLogRecPtr from, XLogRecPtr to, uint32* pageno);
 
 // A multixact's members as the store keeps them (key.h), palloc'd. Returns false when it is unknown.
 bool read_multixact_at(uint32 multi, XLogRecPtr at, char** members, Size* size);

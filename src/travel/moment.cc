@@ -165,6 +165,12 @@ void release_virtual_tablespaces() {
   held_count = 0;
 }
 
+void release_virtual_tablespace([[maybe_unused]] Oid virtual_tablespace) {
+  Assert(held_count > 0 && held[held_count - 1].virtual_tablespace == virtual_tablespace);
+  const pg::LockHolder holder(pg::Lock::kMoments);
+  table->pairs[held[--held_count].index].holders--;
+}
+
 bool holds_virtual_tablespace(Oid virtual_tablespace) {
   for (int i = 0; i < held_count; i++) {
     if (held[i].virtual_tablespace == virtual_tablespace) return true;

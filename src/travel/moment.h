@@ -52,6 +52,8 @@ void register_moment_table();  // from _PG_init
 // the table holds.
 Oid acquire_virtual_tablespace(XLogRecPtr lsn, Oid tablespace, Oid database);
 void release_virtual_tablespaces();
+// Only the one that was acquired last: for another LSN than the session's, for a while.
+void release_virtual_tablespace(Oid virtual_tablespace);
 
 // Whether this process holds it.
 bool holds_virtual_tablespace(Oid virtual_tablespace);

@@ -21,6 +21,7 @@ extern "C" {
 #include "travellers/row_sender.h"
 #include "travellers/table_query.h"
 #include "travellers/values.h"
+#include "travellers/versions_query.h"
 
 namespace strata::travellers {
 
@@ -94,6 +95,13 @@ void run(const Query& query) {
   if (result < 0) elog(ERROR, "could not run the query: %s", SPI_result_code_string(result));
 }
 
+Query query_of(const Orders& orders, StringInfo message) {
+  if (orders.kind == RequestKind::kQuery) return take_query(message);
+  const Table table = take_table(message);
+  if (orders.kind == RequestKind::kTable) return query_of_table(table);
+  return query_of_versions(table, take_versions(message), orders.lsn);
+}
+
 void name_moment(void* argument) {
   errcontext("query at LSN %X/%X", LSN_FORMAT_ARGS(static_cast<const Orders*>(argument)->lsn));
 }
@@ -113,7 +121,7 @@ void execute(const Orders& orders, StringInfo message) {
 
   SPI_connect();
   PushActiveSnapshot(GetTransactionSnapshot());
-  const Query query = orders.kind == RequestKind::kTable ? query_of_table(take_table(message)) : take_query(message);
+  const Query query = query_of(orders, message);
   pgstat_report_activity(STATE_RUNNING, query.text);
   run(query);
   PopActiveSnapshot();

@@ -136,4 +136,26 @@ Table take_table(StringInfo in) {
   return table;
 }
 
+void put_versions(StringInfo out, const Versions& versions) {
+  pq_sendint64(out, versions.from);
+  pq_sendint64(out, versions.begin);
+  pq_sendbyte(out, versions.rewritten ? 1 : 0);
+  pq_sendbyte(out, static_cast<uint8>(versions.fate));
+  pq_sendint64(out, versions.end);
+  pq_sendint32(out, versions.end_xid);
+  pq_sendbyte(out, versions.every_version ? 1 : 0);
+}
+
+Versions take_versions(StringInfo in) {
+  Versions versions = {};
+  versions.from = static_cast<XLogRecPtr>(pq_getmsgint64(in));
+  versions.begin = static_cast<XLogRecPtr>(pq_getmsgint64(in));
+  versions.rewritten = pq_getmsgbyte(in) != 0;
+  versions.fate = static_cast<Fate>(pq_getmsgbyte(in));
+  versions.end = static_cast<XLogRecPtr>(pq_getmsgint64(in));
+  versions.end_xid = pq_getmsgint(in, 4);
+  versions.every_version = pq_getmsgbyte(in) != 0;
+  return versions;
+}
+
 }  // namespace strata::travellers

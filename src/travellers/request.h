@@ -11,8 +11,9 @@ extern "C" {
 namespace strata::travellers {
 
 enum class RequestKind : char {
-  kQuery = 'q',  // one statement, with parameters
-  kTable = 't',  // the rows of a table, as a row type of the session's moment has them
+  kQuery = 'q',     // one statement, with parameters
+  kTable = 't',     // the rows of a table, as a row type of the session's moment has them
+  kVersions = 'v',  // the versions of its rows, from one moment to another
 };
 
 // On whose behalf, at which moment, under which settings.
@@ -57,14 +58,35 @@ struct Table {
   const char* condition;  // over the wanted columns; empty: all rows
 };
 
+// What becomes of the rows that stand in a table's file at the end of the window.
+enum class Fate : char {
+  kStands = 's',     // they are there
+  kContinues = 'c',  // the table went on to another file, with the same row versions in it
+  kEnds = 'e',       // they went with the file: DROP, TRUNCATE
+  kRewritten = 'w',  // ALTER TABLE made other versions of them, in another file
+};
+
+// The part of a window in which a table had one file.
+struct Versions {
+  XLogRecPtr from;   // the window's begin
+  XLogRecPtr begin;  // the end of the commit by which the table got the file; invalid: before the window
+  bool rewritten;    // that one made other versions of rows
+  Fate fate;
+  XLogRecPtr end;         // of the commit by which the file's rows ended or were rewritten; else invalid
+  TransactionId end_xid;  // its top-level transaction
+  bool every_version;     // those, too, that a transaction itself replaced
+};
+
 // The session's side. The orders are this process's own.
 void put_orders(StringInfo out, XLogRecPtr lsn, RequestKind kind);
 void put_query(StringInfo out, const char* text, int count, const Datum* values, const Oid* types, const bool* nulls);
 void put_table(StringInfo out, const Table& table);
+void put_versions(StringInfo out, const Versions& versions);
 
 // The traveller's side, in the same order. Everything but parameters' values points into the message.
 Orders take_orders(StringInfo in);
 Query take_query(StringInfo in);
 Table take_table(StringInfo in);
+Versions take_versions(StringInfo in);
 
 }  // namespace strata::travellers

@@ -35,17 +35,6 @@ bool has_rows(Oid relation) {
   }
 }
 
-Oid find_table(const Table& table) {
-  if (has_rows(table.oid)) return table.oid;
-  const Oid schema = get_namespace_oid(table.schema, true);
-  const Oid relation = OidIsValid(schema) ? get_relname_relid(table.name, schema) : InvalidOid;
-  if (!has_rows(relation)) {
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                    errmsg("table \"%s.%s\" did not exist at this moment", table.schema, table.name)));
-  }
-  return relation;
-}
-
 struct Column {
   bool exists;
   Oid type;
@@ -87,15 +76,30 @@ void append_column(StringInfo out, Oid relation, const WantedColumn& wanted) {
 
 }  // namespace
 
+Oid find_table(const Table& table) {
+  if (has_rows(table.oid)) return table.oid;
+  const Oid schema = get_namespace_oid(table.schema, true);
+  const Oid relation = OidIsValid(schema) ? get_relname_relid(table.name, schema) : InvalidOid;
+  if (!has_rows(relation)) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                    errmsg("table \"%s.%s\" did not exist at this moment", table.schema, table.name)));
+  }
+  return relation;
+}
+
+void append_columns(StringInfo out, Oid relation, const Table& table) {
+  for (int i = 0; i < table.count; i++) {
+    if (i > 0) appendStringInfoString(out, ", ");
+    append_column(out, relation, table.columns[i]);
+  }
+}
+
 Query query_of_table(const Table& table) {
   const Oid relation = find_table(table);
   StringInfoData text;
   initStringInfo(&text);
   appendStringInfoString(&text, "SELECT t.* FROM (SELECT ");
-  for (int i = 0; i < table.count; i++) {
-    if (i > 0) appendStringInfoString(&text, ", ");
-    append_column(&text, relation, table.columns[i]);
-  }
+  append_columns(&text, relation, table);
   appendStringInfo(&text, " FROM %s AS r) AS t",
                    quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation)));
   if (table.condition[0] != '\0') appendStringInfo(&text, " WHERE %s", table.condition);

@@ -10,4 +10,9 @@ namespace strata::travellers {
 // that cannot be cast. REQUIRES: a transaction at the moment of the table.
 Query query_of_table(const Table& table);
 
+// The two parts of it: the table, by OID and then by name; and the wanted columns in terms of a relation `r` that has
+// the table's.
+Oid find_table(const Table& table);
+void append_columns(StringInfo out, Oid relation, const Table& table);
+
 }  // namespace strata::travellers
