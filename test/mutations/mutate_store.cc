@@ -1,10 +1,16 @@
 // For tests: changes values in the layers of a store, behind right checksums, as a defect of strata's would.
 //
-// usage: strata_mutate DIR random SEED COUNT LAST   versions of pages of relfilenumbers from 16384 to LAST, at most one
+// usage: strata_mutate DIR random SEED COUNT LAST  versions of pages of relfilenumbers from 16384 to LAST, at most one
 // of
-//                                                   each page
-//        strata_mutate DIR aimed GENERIC HEAP    offset 16184 in each generic record of the first relfilenumber; prefix
-//                                                length 0xfff0 in each heap update of the second that has a prefix
+//                                                  each page
+//        strata_mutate DIR aimed GENERIC HEAP      offset 16184 in each generic record of the first relfilenumber;
+//        prefix
+//                                                  length 0xfff0 in each heap update of the second that has a prefix
+//        strata_mutate DIR row RELATION BLOCK      the last byte of the row that the newest record of the page inserts
+//        strata_mutate DIR type RELATION BLOCK     the newest version of the page is said to be transaction statuses
+//        strata_mutate DIR omit RELATION BLOCK     leaves that version out
+//        strata_mutate DIR abort XID NOTHING       the transaction's status becomes aborted
+//        strata_mutate DIR same NOTHING NOTHING    changes nothing, but writes all layers anew
 //
 // No server may run on the store. Prints a line for each version that was changed:
 // kind type tablespace database relation fork block lsn how
@@ -87,8 +93,11 @@ Layout layout_of(const std::string& record) {
   return layout;
 }
 
-// Changes a value, and says how; empty when it leaves the value as it is.
-using Mutation = std::function<std::string(const Key&, const IndexEntry&, std::string&)>;
+// Changes a version, and says how; empty when it leaves the version as it is.
+using Mutation = std::function<std::string(const Key&, IndexEntry&, std::string&)>;
+
+// What a Mutation says of a version that is to be left out.
+constexpr const char* kOmitted = "omitted";
 
 std::string set_fragment(std::string& record) {
   if (get<std::uint8_t>(record, 17) != kGenericRmgr) return {};
@@ -190,11 +199,12 @@ class Mutator {
   Layer rewrite(const Layer& layer, std::uint64_t number, const Mutation& change) {
     LayerWriter output(env_, directory_, number, false, layer.info.level, layer.info.lsns, {});
     for (RunStream input(env_, directory_, {layer}, cache_); input.valid(); input.next()) {
-      const IndexEntry& entry = input.entry();
+      IndexEntry entry = input.entry();
       const Key key = decode_key(entry.key);
       std::string value(input.value().view());
       const std::string how = change(key, entry, value);
       if (!how.empty()) print(key, entry, how);
+      if (how == kOmitted) continue;
       output.add({.key = key, .lsn = entry.lsn, .type = entry.type, .base = entry.base, .value = as_bytes(value)},
                  entry.sequence);
     }
@@ -226,7 +236,7 @@ void mutate_randomly(Mutator& mutator, std::uint64_t seed, std::size_t count, st
     const auto& [lsn, sequence] = list[random() % list.size()];
     chosen.emplace(key, lsn, sequence);
   }
-  mutator.rewrite([&](const Key& key, const IndexEntry& entry, std::string& value) {
+  mutator.rewrite([&](const Key& key, IndexEntry& entry, std::string& value) {
     if (!chosen.contains({key, entry.lsn, entry.sequence})) return std::string();
     const std::string before = value;
     std::string how = change_somewhere(value, random);
@@ -234,12 +244,59 @@ void mutate_randomly(Mutator& mutator, std::uint64_t seed, std::size_t count, st
   });
 }
 
+void mutate_aimed(Mutator& mutator, std::uint64_t generic, std::uint64_t heap) {
+  mutator.rewrite([&](const Key& key, IndexEntry& entry, std::string& value) {
+    if (key.kind != KeyKind::kPage || entry.type != EntryType::kRecord) return std::string();
+    if (key.relation == generic) return set_fragment(value);
+    return key.relation == heap ? set_prefix(value) : std::string();
+  });
+}
+
+// The newest version of a page of a main fork.
+void mutate_page(Mutator& mutator, const std::string& what, std::uint64_t relation, std::uint64_t block) {
+  const auto is_it = [&](const Key& key) {
+    return key.kind == KeyKind::kPage && key.relation == relation && key.fork == 0 && key.block == block;
+  };
+  Lsn newest = kInvalidLsn;
+  mutator.for_each([&](const Layer&, RunStream& stream) {
+    if (is_it(decode_key(stream.entry().key))) newest = std::max(newest, stream.entry().lsn);
+  });
+  mutator.rewrite([&](const Key& key, IndexEntry& entry, std::string& value) {
+    if (!is_it(key) || entry.lsn != newest) return std::string();
+    if (what == "omit") return std::string(kOmitted);
+    if (what == "type") {
+      entry.type = EntryType::kXidStatus;
+      return what;
+    }
+    const Layout layout = layout_of(value);
+    if (entry.type != EntryType::kRecord || layout.blocks.empty()) return std::string();
+    value[layout.blocks[0] + layout.block_bytes[0] - 1] ^= 1;
+    return what;
+  });
+}
+
+void mutate_status(Mutator& mutator, std::uint64_t xid) {
+  constexpr char kAborted = 2;
+  mutator.rewrite([&](const Key& key, IndexEntry& entry, std::string& value) {
+    if (key.kind != KeyKind::kCommitLog || entry.type != EntryType::kXidStatus) return std::string();
+    for (std::size_t at = 1; at + sizeof(std::uint32_t) <= value.size(); at += sizeof(std::uint32_t)) {
+      if (get<std::uint32_t>(value, at) != xid) continue;
+      value[0] = kAborted;
+      return std::string("aborted");
+    }
+    return std::string();
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string what = argc >= 3 ? argv[2] : "";
-  if (!(what == "random" && argc == 6) && !(what == "aimed" && argc == 5)) {
-    std::fprintf(stderr, "usage: strata_mutate DIR random SEED COUNT LAST | aimed GENERIC HEAP\n");
+  const std::set<std::string> exact = {"aimed", "row", "type", "omit", "abort", "same"};
+  if (!(what == "random" && argc == 6) && !(exact.contains(what) && argc == 5)) {
+    std::fprintf(stderr,
+                 "usage: strata_mutate DIR random SEED COUNT LAST | aimed GENERIC HEAP | "
+                 "row|type|omit RELATION BLOCK | abort XID NOTHING | same NOTHING NOTHING\n");
     return 2;
   }
   const std::uint64_t first = std::strtoull(argv[3], nullptr, 10);
@@ -248,13 +305,15 @@ int main(int argc, char** argv) {
     Mutator mutator(argv[1]);
     if (what == "random") {
       mutate_randomly(mutator, first, second, static_cast<std::uint32_t>(std::strtoul(argv[5], nullptr, 10)));
-      return 0;
+    } else if (what == "aimed") {
+      mutate_aimed(mutator, first, second);
+    } else if (what == "abort") {
+      mutate_status(mutator, first);
+    } else if (what == "same") {
+      mutator.rewrite([](const Key&, IndexEntry&, std::string&) { return std::string(); });
+    } else {
+      mutate_page(mutator, what, first, second);
     }
-    mutator.rewrite([&](const Key& key, const IndexEntry& entry, std::string& value) {
-      if (key.kind != KeyKind::kPage || entry.type != EntryType::kRecord) return std::string();
-      if (key.relation == first) return set_fragment(value);
-      return key.relation == second ? set_prefix(value) : std::string();
-    });
   } catch (const std::exception& error) {
     std::fprintf(stderr, "strata_mutate: %s\n", error.what());
     return 1;

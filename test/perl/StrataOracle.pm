@@ -141,11 +141,13 @@ unnest(CASE c.relpersistence WHEN 'u' THEN ARRAY['init'] ELSE ARRAY['main', 'vm'
 WHERE b.datname = current_database() AND c.relkind IN ('r', 'i', 'S', 't', 'm') AND c.relpersistence <> 't' AND NOT c.relisshared
 ORDER BY c.oid, fork};
 
-# Compares all points, in the order of WAL. Prints a line for each through $say.
+# Compares all points, in the order of WAL. Prints a line for each through $say. Returns the differences. May be called
+# again, for other history of the same WAL.
 sub compare
 {
 	my ($self, $say) = @_;
 	my $node = $self->{node};
+	$self->{differences} = [];
 	$node->safe_psql('postgres', 'ALTER DATABASE template0 ALLOW_CONNECTIONS true');
 	$self->{template0} = $node->safe_psql('template0', $files_of_database);
 	$node->safe_psql('postgres', 'ALTER DATABASE template0 ALLOW_CONNECTIONS false');
@@ -173,6 +175,7 @@ sub compare
 			$self->{pages} - $pages, $recovered - $begin, time - $recovered)) if $say;
 	}
 	for my $recovery (grep { $_ } @$self{qw(recovery recovery_by_time)}) { $recovery->discard; }
+	@$self{qw(recovery recovery_by_time)} = ();
 	return @{ $self->{differences} };
 }
 
