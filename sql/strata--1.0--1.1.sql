@@ -411,10 +411,23 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
 
     UNION ALL -- Identity columns; partitions have those of their parents
     SELECT 25, a.attnum, 'pg_class'::regclass, r.oid, true,
-           format('ALTER TABLE ONLY %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s %s)', r.ref, a.attname,
-                  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, s.ref, o.options), NULL, NULL, NULL
+           format('ALTER TABLE %s%s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s%s %s)',
+                  CASE r.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END, r.ref, a.attname,
+                  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, s.ref,
+                  CASE WHEN s.relpersistence = r.relpersistence THEN '' WHEN s.relpersistence = 'u' THEN ' UNLOGGED' ELSE ' LOGGED' END,
+                  o.options), NULL, NULL, NULL
     FROM identity_sequence s JOIN mine r ON r.oid = s.tableid JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = s.attnum
          JOIN sequence_options o ON o.seqrelid = s.oid
+
+    UNION ALL -- How columns are stored that CREATE does not say it of
+    SELECT CASE r.relkind WHEN 'm' THEN 78 ELSE 26 END, a.attnum, 'pg_class'::regclass, r.oid, true,
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET %s', r.ref, a.attname, x.setting), NULL, NULL, NULL
+    FROM mine r JOIN pg_attribute a ON a.attrelid = r.oid JOIN pg_type t ON t.oid = a.atttypid
+         LEFT JOIN column_of c ON c.oid = r.oid AND c.attnum = a.attnum
+         CROSS JOIN LATERAL (VALUES
+            ('STORAGE ' || CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END, a.attstorage <> t.typstorage),
+            ('COMPRESSION ' || CASE a.attcompression WHEN 'p' THEN 'pglz' ELSE 'lz4' END, a.attcompression <> '')) AS x(setting, is_own)
+    WHERE r.relkind IN ('r', 'p', 'f', 'm') AND a.attnum > 0 AND NOT a.attisdropped AND x.is_own AND NOT coalesce(c.is_local, false)
 
     UNION ALL -- Rows
     SELECT 30, r.oid::bigint, 'pg_class'::regclass, r.oid, true,
@@ -422,7 +435,7 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
                   ' (' || string_agg(quote_ident(c.attname), ', ' ORDER BY c.attnum) || ')',
                   coalesce(string_agg('r.' || quote_ident(c.attname), ', ' ORDER BY c.attnum), ''), $2,
                   format('SELECT %s FROM ONLY %s', coalesce(string_agg(quote_ident(c.attname), ', ' ORDER BY c.attnum), '1'), r.name),
-                  coalesce(string_agg(format('%I %s', c.attname, c.type), ', ' ORDER BY c.attnum), 'n int')), NULL, NULL, NULL
+                  coalesce(string_agg(quote_ident(c.attname) || ' ' || c.type, ', ' ORDER BY c.attnum), 'n int')), NULL, NULL, NULL
     FROM mine r LEFT JOIN column_of c ON c.oid = r.oid AND c.attgenerated = ''
     WHERE r.relkind = 'r' AND r.relpersistence = 'p'
     GROUP BY r.oid, r.ref, r.name
@@ -440,8 +453,8 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
          JOIN rel t ON t.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
     WHERE r.relkind = 'S'
 
-    UNION ALL -- Conditions; a partition must have those of its parent before it is attached
-    SELECT 40, p.place, g.classid, c.oid, c.contype = 'n',
+    UNION ALL -- Conditions, those of children first; a partition must have those of its parent before it is attached
+    SELECT 40, -p.place, g.classid, c.oid, c.contype = 'n',
            format('ALTER TABLE %s ADD CONSTRAINT %I %s', r.ref, c.conname, pg_get_constraintdef(c.oid)), NULL, NULL, NULL
     FROM gone g JOIN pg_constraint c ON c.oid = g.objid JOIN rel r ON r.oid = c.conrelid LEFT JOIN place p ON p.oid = r.oid
     WHERE g.classid = 'pg_constraint'::regclass AND (c.conislocal OR r.relispartition)
@@ -830,8 +843,12 @@ SET search_path = pg_catalog
 SET row_security = off
 SET check_function_bodies = off
 SET default_tablespace = ''
+-- Merged columns and the like.
+SET client_min_messages = warning
 -- Values of some types cross as text.
 SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET xmloption = content SET synchronize_seqscans = off
+-- Rows come in the order of their pages.
+SET max_parallel_workers_per_gather = 0
 AS $$
 DECLARE
     mark text := 'm' || replace(gen_random_uuid()::text, '-', 'm');
@@ -883,7 +900,7 @@ BEGIN
                 names := names || jsonb_build_object(one.objid::text, format('%I.%I', one.after, target), 'n' || one.objid, quote_ident(target));
             END IF;
         ELSIF new_name IS NOT NULL AND NOT coalesce(one.own, false) THEN
-            IF NOT one.quiet THEN
+            IF NOT one.quiet AND pg_describe_object(one.classid, one.objid, 0) IS NULL THEN
                 outcomes := outcomes || ROW(NULL, NULL, one.kind, one.identity, 'skipped', 'it depended on the relation under its old name')::strata.undrop_outcome;
             END IF;
         ELSIF new_name IS NULL AND pg_describe_object(one.classid, one.objid, 0) IS NOT NULL THEN
@@ -922,7 +939,7 @@ BEGIN
         END LOOP;
     END LOOP;
     RAISE undefined_table USING MESSAGE = format('no relation "%s" has been dropped in this database since %s', array_to_string(name, '.'),
-        (SELECT horizon_time FROM strata.status())), HINT = 'Give a moment at which it was there.';
+        (SELECT horizon_time FROM strata.status())), HINT = 'strata.dropped() lists what was dropped.';
 END $$;
 
 -- Brings back a relation (a table, view, materialized view, foreign table or sequence) that was dropped, with everything that belonged to it
@@ -956,6 +973,206 @@ BEGIN ATOMIC
     SELECT r.* FROM strata.undrop("table", new_name, strata.lsn_at(moment)::text, dry_run) AS r;
 END;
 COMMENT ON FUNCTION strata.undrop(text, timestamp with time zone, text, boolean) IS 'brings back a relation as of a time, and all that went with it';
+
+-- Part of dropped(): the query that describes objects just before they went. $1, $2 their catalogs and OIDs.
+CREATE FUNCTION strata.dropped_objects() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN $query$
+SELECT o.catalog, o.oid, i.type, i.identity, pg_get_userbyid(w.owner)::text, w.bytes
+FROM unnest($1, $2) AS o(catalog, oid)
+     CROSS JOIN LATERAL pg_identify_object(o.catalog::regclass, o.oid, 0) AS i
+     CROSS JOIN LATERAL (
+        SELECT c.relowner, CASE WHEN c.relkind IN ('r', 'm') THEN pg_total_relation_size(c.oid)
+                                WHEN c.relkind IN ('i', 'S') THEN pg_relation_size(c.oid) END
+        FROM pg_class c WHERE o.catalog = 'pg_class' AND c.oid = o.oid AND c.relpersistence <> 't' AND c.relkind NOT IN ('t', 'c')
+          AND c.relnamespace <> 'pg_toast'::regnamespace
+        UNION ALL
+        SELECT p.proowner, NULL FROM pg_proc p WHERE o.catalog = 'pg_proc' AND p.oid = o.oid
+        UNION ALL -- Types that no table brings with it
+        SELECT t.typowner, NULL FROM pg_type t
+        WHERE o.catalog = 'pg_type' AND t.oid = o.oid AND t.typcategory <> 'A'
+          AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
+        UNION ALL
+        SELECT n.nspowner, NULL FROM pg_namespace n
+        WHERE o.catalog = 'pg_namespace' AND n.oid = o.oid AND n.nspname !~ '^pg_(toast_)?temp_'
+        UNION ALL
+        SELECT d.datdba, pg_database_size(d.oid) FROM pg_database d WHERE o.catalog = 'pg_database' AND d.oid = o.oid
+     ) AS w(owner, bytes)
+$query$;
+
+-- What was dropped in a span of time: tables, partitions, indexes, views, materialized views, foreign tables, sequences, routines,
+-- types and schemas of this database, and databases. Tables that were truncated or rewritten are none of them, nor are columns.
+--   since, until     moments as of query_at(); until null: now
+--   kind, identity   as pg_identify_object() names them
+--   owner            then
+--   dropped_at, lsn  when the DROP committed: undrop(..., moment => lsn - 1) goes to just before it
+--   xid              the transaction, or its subtransaction
+--   bytes            with indexes and TOAST, without free space maps; null where it had no pages
+--   reachable_until  when retention may take it away, by strata.retention_time; null: no limit is set
+-- Errors: as of query_at().
+CREATE FUNCTION strata.dropped(since text, until text DEFAULT NULL,
+    OUT oid oid, OUT kind text, OUT identity text, OUT owner text, OUT dropped_at timestamp with time zone, OUT lsn pg_lsn, OUT xid xid8,
+    OUT bytes bigint, OUT reachable_until timestamp with time zone)
+RETURNS SETOF record LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+#variable_conflict use_column
+DECLARE
+    first pg_lsn := strata.lsn_of(since);
+    last pg_lsn := strata.lsn_of(coalesce(until, clock_timestamp()::text));
+    kept interval := nullif(current_setting('strata.retention_time'), '0')::interval;
+    drop_of_all record;
+BEGIN
+    FOR drop_of_all IN
+        SELECT e.lsn, array_agg(c.catalog) AS catalogs, array_agg(e.oid) AS oids, array_agg(e.xid) AS xids
+        FROM unnest(ARRAY['pg_class', 'pg_proc', 'pg_type', 'pg_namespace', 'pg_database']) AS c(catalog)
+             CROSS JOIN LATERAL strata.ended_objects(c.catalog::regclass, first, last) e
+        GROUP BY e.lsn ORDER BY e.lsn
+    LOOP
+        RETURN QUERY
+            SELECT o.id, o.kind, o.identity, o.owner, strata.time_at(drop_of_all.lsn), drop_of_all.lsn,
+                   drop_of_all.xids[array_position(drop_of_all.oids, o.id)], o.bytes, strata.time_at(drop_of_all.lsn) + kept
+            FROM strata.query_at(drop_of_all.lsn - 1, strata.dropped_objects(), drop_of_all.catalogs, drop_of_all.oids)
+                AS o(catalog text, id oid, kind text, identity text, owner text, bytes bigint);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION strata.dropped(text, text) IS 'what was dropped between two moments';
+CREATE FUNCTION strata.dropped(since timestamp with time zone, until timestamp with time zone DEFAULT NULL,
+    OUT oid oid, OUT kind text, OUT identity text, OUT owner text, OUT dropped_at timestamp with time zone, OUT lsn pg_lsn, OUT xid xid8,
+    OUT bytes bigint, OUT reachable_until timestamp with time zone)
+RETURNS SETOF record LANGUAGE sql VOLATILE
+BEGIN ATOMIC SELECT d.* FROM strata.dropped(since::text, until::text) AS d; END;
+COMMENT ON FUNCTION strata.dropped(timestamp with time zone, timestamp with time zone) IS 'what was dropped between two times';
+CREATE FUNCTION strata.dropped(since pg_lsn, until pg_lsn DEFAULT NULL,
+    OUT oid oid, OUT kind text, OUT identity text, OUT owner text, OUT dropped_at timestamp with time zone, OUT lsn pg_lsn, OUT xid xid8,
+    OUT bytes bigint, OUT reachable_until timestamp with time zone)
+RETURNS SETOF record LANGUAGE sql VOLATILE
+BEGIN ATOMIC SELECT d.* FROM strata.dropped(since::text, until::text) AS d; END;
+COMMENT ON FUNCTION strata.dropped(pg_lsn, pg_lsn) IS 'what was dropped between two LSNs';
+
+-- Part of restore_table() and restore_rows(): one MERGE that makes rows equal to those of the moment, by primary key. Triggers of users
+-- do not fire unless `fire`; foreign keys are looked at when it ends.
+CREATE FUNCTION strata.restore_merge(relation regclass, at pg_lsn, condition text, delete_new boolean, fire boolean) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog SET row_security = off SET extra_float_digits = 3 AS $$
+DECLARE
+    shared text[] := (SELECT array_agg(a.name) FROM strata.query_at(at,
+        'SELECT attname::text FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped', relation::oid) AS a(name text));
+    key text[] := (SELECT array_agg(a.attname::text) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+                   WHERE i.indrelid = relation AND i.indisprimary);
+    columns text;
+    same text;
+    changes text;
+    differs text;
+    silenced text[];
+    again text[];
+    command text;
+    counts record;
+BEGIN
+    IF shared IS NULL THEN
+        RAISE undefined_table USING MESSAGE = format('table %s did not exist at LSN %s', relation, at),
+            HINT = 'strata.undrop() brings back a table that was dropped.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent WHERE i.inhparent = relation AND c.relkind <> 'p') THEN
+        RAISE feature_not_supported USING MESSAGE = format('table %s has children that inherit from it: its rows and theirs cannot be told apart', relation),
+            HINT = 'strata.restore_table() with mode => ''copy'' makes another table as it was.';
+    END IF;
+    IF key IS NULL OR NOT key <@ shared THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = format('table %s has no primary key by which its rows are known, or had not then', relation),
+            HINT = 'strata.restore_table() with mode => ''copy'' makes another table as it was.';
+    END IF;
+    SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum),
+           string_agg(format('n.%1$I = o.%1$I', a.attname), ' AND ') FILTER (WHERE a.attname = ANY (key)),
+           string_agg(format('%1$I = o.%1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attname <> ALL (key) AND a.attidentity <> 'a'),
+           string_agg(format('n.%1$I::text IS DISTINCT FROM o.%1$I::text', a.attname), ' OR ' ORDER BY a.attnum) FILTER (WHERE a.attname <> ALL (key) AND a.attidentity <> 'a')
+    INTO columns, same, changes, differs
+    FROM pg_attribute a
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attname = ANY (shared);
+    WITH RECURSIVE tree(oid) AS (SELECT relation::oid UNION SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)
+    SELECT array_agg(format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname)),
+           array_agg(format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
+                            CASE t.tgenabled WHEN 'R' THEN 'REPLICA' WHEN 'A' THEN 'ALWAYS' ELSE '' END, t.tgname))
+    INTO silenced, again
+    FROM pg_trigger t JOIN tree ON tree.oid = t.tgrelid WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND NOT fire;
+    FOREACH command IN ARRAY coalesce(silenced, '{}') LOOP
+        EXECUTE command;
+    END LOOP;
+    EXECUTE format('WITH done AS (MERGE INTO %s AS n USING (SELECT * FROM strata.table_at(NULL::%s, %L::pg_lsn) AS t WHERE %s) AS o ON %s%s'
+                   || ' WHEN NOT MATCHED THEN INSERT (%s) OVERRIDING SYSTEM VALUE VALUES (%s)%s RETURNING merge_action() AS action)'
+                   || ' SELECT count(*) FILTER (WHERE action = ''INSERT'') AS inserted, count(*) FILTER (WHERE action = ''UPDATE'') AS updated,'
+                   || ' count(*) FILTER (WHERE action = ''DELETE'') AS deleted FROM done',
+                   relation, relation, at, coalesce('(' || condition || ')', 'true'), same,
+                   coalesce(format(' WHEN MATCHED AND (%s) THEN UPDATE SET %s', differs, changes), ''),
+                   columns, (SELECT string_agg('o.' || c, ', ') FROM unnest(string_to_array(columns, ', ')) c),
+                   CASE WHEN delete_new THEN ' WHEN NOT MATCHED BY SOURCE THEN DELETE' ELSE '' END)
+    INTO counts;
+    FOREACH command IN ARRAY coalesce(again, '{}') LOOP
+        EXECUTE command;
+    END LOOP;
+    RETURN format('%s inserted, %s updated, %s deleted', counts.inserted, counts.updated, counts.deleted);
+END $$;
+
+-- Makes a table as it was at a moment.
+--   "table"     a table that exists; one that was dropped is brought back by undrop()
+--   moment      as query_at()
+--   mode        copy: makes another table, as undrop() does
+--               merge: makes the rows equal by primary key: lost ones come back, changed ones change back. Columns that did not
+--               exist then keep their values, and have their defaults in rows that come back
+--   new_name    copy: the name of the copy; "table" with _restored where it is null
+--   delete_new  merge: rows that came since are deleted, too
+--   triggers    merge: triggers of users fire. Without it they are off while it runs
+--   dry_run     says what would be done, and does nothing. A dry run of merge counts rows; the others leave rows out
+-- One row for each object; the table's reason says how many rows it got, or how many were inserted, updated and deleted.
+-- Errors: those of undrop() and query_at(); 22023 for another mode; 55000 where merge finds no primary key; 0A000 where it finds children that inherit
+-- from the table; 23503 where rows that come back refer to others that are gone.
+CREATE FUNCTION strata.restore_table("table" regclass, moment text, mode text DEFAULT 'merge', new_name text DEFAULT NULL,
+    delete_new boolean DEFAULT false, triggers boolean DEFAULT false, dry_run boolean DEFAULT false) RETURNS SETOF strata.restored
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    at pg_lsn := strata.lsn_of(moment);
+    now_named record;
+    then_named record;
+    counts text;
+BEGIN
+    SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind INTO now_named
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = "table";
+    IF mode = 'merge' THEN
+        BEGIN
+            counts := strata.restore_merge("table", at, NULL, delete_new, triggers);
+            IF dry_run THEN RAISE SQLSTATE 'ST001'; END IF;
+        EXCEPTION WHEN SQLSTATE 'ST001' THEN
+            NULL;
+        END;
+        RETURN NEXT ROW('table', format('%I.%I', now_named.schema, now_named.name), 'restored', counts)::strata.restored;
+    ELSIF mode = 'copy' THEN
+        FOR then_named IN SELECT * FROM strata.query_at(at,
+            'SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1', "table"::oid)
+            AS t(schema text, name text) LOOP
+        END LOOP;
+        IF then_named IS NULL THEN
+            RAISE undefined_table USING MESSAGE = format('table %s did not exist at LSN %s', "table", at);
+        END IF;
+        RETURN QUERY SELECT * FROM strata.undrop_relation(ARRAY[then_named.schema, then_named.name], '{}', at,
+            coalesce(new_name, left(now_named.name, 50) || '_restored'), dry_run);
+    ELSE
+        RAISE invalid_parameter_value USING MESSAGE = format('mode "%s" is not known', mode), HINT = 'It is copy or merge.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION strata.restore_table(regclass, text, text, text, boolean, boolean, boolean)
+    IS 'makes a table as it was at a moment: its rows by primary key (merge), or another table (copy)';
+
+-- Gives rows of a table back as they were at a moment: those that fulfilled a condition then. Lost ones are inserted, changed ones
+-- are updated, by primary key; nothing is deleted. The condition is SQL over the table's columns of now. The row that it returns
+-- says how many. Triggers of users do not fire unless `triggers`. Errors: as restore_table() with merge.
+CREATE FUNCTION strata.restore_rows("table" regclass, moment text, condition text, triggers boolean DEFAULT false, dry_run boolean DEFAULT false)
+RETURNS SETOF strata.restored LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    counts text;
+BEGIN
+    BEGIN
+        counts := strata.restore_merge("table", strata.lsn_of(moment), condition, false, triggers);
+        IF dry_run THEN RAISE SQLSTATE 'ST001'; END IF;
+    EXCEPTION WHEN SQLSTATE 'ST001' THEN
+        NULL;
+    END;
+    RETURN NEXT ROW('table', "table"::text, 'restored', counts)::strata.restored;
+END $$;
+COMMENT ON FUNCTION strata.restore_rows(regclass, text, text, boolean, boolean) IS 'gives rows of a table back as they were at a moment';
 
 -- The versions of a table's rows (NULL::mytable names it) that began or ended from one moment to another, each as one transaction
 -- left it, by the commits that did it. A row that did not change in between is not among them; the cost goes with the

@@ -142,8 +142,15 @@ TransactionId deleter_of(const Deletion& deletion, XLogRecPtr at) {
   return InvalidTransactionId;
 }
 
+// Objects of one transaction come one after another: their OIDs do.
+struct LastEnd {
+  FullTransactionId xid = InvalidFullTransactionId;
+  XLogRecPtr lsn = InvalidXLogRecPtr;
+};
+
 // False where the deletion was not committed in (since, until].
-bool complete(const Deletion& deletion, const Seen& seen, XLogRecPtr since, XLogRecPtr until, EndedRow* row) {
+bool complete(const Deletion& deletion, const Seen& seen, XLogRecPtr since, XLogRecPtr until, LastEnd* last,
+              EndedRow* row) {
   const XLogRecPtr first = std::max(seen.first, since);
   const TransactionId xid = deleter_of(deletion, first);
   if (!TransactionIdIsNormal(xid)) return false;
@@ -151,7 +158,8 @@ bool complete(const Deletion& deletion, const Seen& seen, XLogRecPtr since, XLog
   row->name = seen.name;
   row->xid = FullTransactionIdFromAllowableAt(next_xid_at(first), xid);
   if (has_ended(row->xid, first)) return false;
-  row->lsn = end_of_transaction(row->xid, first, until);
+  if (!FullTransactionIdEquals(row->xid, last->xid)) *last = {row->xid, end_of_transaction(row->xid, first, until)};
+  row->lsn = last->lsn;
   return row->lsn != InvalidXLogRecPtr && xid_committed_at(xid, row->lsn);
 }
 
@@ -189,9 +197,10 @@ int ended_rows(const Catalog& catalog, XLogRecPtr since, XLogRecPtr until, const
     for (const auto& [deletion, seen] : gathered.deletions) found[count++] = {deletion, seen};
   });
   *rows = static_cast<EndedRow*>(palloc(sizeof(EndedRow) * (count + 1)));
+  LastEnd last;
   int ended = 0;
   for (std::size_t i = 0; i < count; i++) {
-    if (complete(found[i].first, found[i].second, since, until, *rows + ended)) ended++;
+    if (complete(found[i].first, found[i].second, since, until, &last, *rows + ended)) ended++;
   }
   pfree(found);
   return ended;
