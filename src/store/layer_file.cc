@@ -39,6 +39,17 @@ std::string_view LayerFile::filter_block(std::size_t i) const {
 }
 
 bool LayerFile::may_contain(std::uint64_t key_hash) const {
+  try {
+    return filter_may_contain(key_hash);
+  } catch (const StoreError& error) {
+    if (error.kind() != ErrorKind::kCorrupt) throw;
+    // The index can do without. Verifying the store tells of the damage.
+    filter_.clear();
+    return true;
+  }
+}
+
+bool LayerFile::filter_may_contain(std::uint64_t key_hash) const {
   if (filter_.empty()) return true;
   // A filter of one block says itself how long it is.
   std::uint64_t line = 0;

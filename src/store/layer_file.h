@@ -22,7 +22,7 @@ class LayerFile {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const Layer& layer() const { return layer_; }
-  // False: certainly no version of the key with this hash_key() is in here.
+  // False: certainly no version of the key with this hash_key() is in here. A damaged filter rules nothing out.
   [[nodiscard]] bool may_contain(std::uint64_t key_hash) const;
   void count_lookup() const { cache_.count_lookup(lookup_mark_); }
 
@@ -43,6 +43,7 @@ class LayerFile {
  private:
   [[nodiscard]] BlockSource source() const;
   [[nodiscard]] std::string_view filter_block(std::size_t i) const;
+  [[nodiscard]] bool filter_may_contain(std::uint64_t key_hash) const;
 
   std::string path_;
   BlockCache& cache_;

@@ -112,6 +112,9 @@ struct Reader::Impl {
   std::vector<Found> scan_some(const Key& first, const Key& last, Lsn at, Lsn floor, std::size_t limit,
                                std::optional<Key>* next);
 
+  // As Reader::first_mark_in(), or any_mark_in().
+  std::optional<std::pair<Key, Version>> first_mark(const Key& first, const Key& last, Lsn at, bool any);
+
   Env& env;
   std::string directory;
   SharedStore* shared;

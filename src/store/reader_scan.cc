@@ -1,5 +1,6 @@
 // The Reader's walks over ranges of keys.
 #include <algorithm>
+#include <exception>
 #include <map>
 
 #include "store/reader_impl.h"
@@ -175,19 +176,99 @@ std::optional<std::pair<Key, Version>> Reader::first_in(const Key& first, const 
   return std::nullopt;
 }
 
-std::optional<std::pair<Key, Version>> Reader::first_mark_in(const Key& first, const Key& last) {
-  auto found = impl_->run([&]() -> std::optional<std::pair<Key, Version>> {
-    const std::shared_ptr<LayerSet> set = impl_->current_set();
-    for (auto run = set->runs().rbegin(); run != set->runs().rend(); ++run) {
-      RunCursor cursor(*set, *run, kMaxLsn);
-      cursor.seek(first);
-      if (!cursor.valid() || last < decode_key(cursor.entry().key)) continue;
+namespace {
+
+constexpr Key kLowestMark{.kind = KeyKind::kTimeMark};
+
+// What the runs say of the first mark in a range, the oldest run first. A run that cannot be read is gone past where
+// that does no harm: marks rise in time and in LSN together, so that none of it is in the range when a newer run has a
+// mark before the range.
+class FirstMarkInRuns {
+ public:
+  FirstMarkInRuns(const Key& first, const Key& last, Lsn at) : first_(first), last_(last), at_(at) {}
+
+  void look(LayerSet& set, LayerRun& run) {
+    try {
+      RunCursor cursor(set, run, at_);
+      if (damage_ != nullptr) {
+        cursor.seek(kLowestMark);
+        if (cursor.valid() && decode_key(cursor.entry().key) < first_) damage_ = nullptr;
+      }
+      cursor.seek(first_);
+      if (!cursor.valid() || last_ < decode_key(cursor.entry().key)) return;
       const LayerVersion version = cursor.version();
-      return std::make_pair(decode_key(version.entry.key), version.read());
+      found_ = std::make_pair(decode_key(version.entry.key), version.read());
+    } catch (const StoreError&) {
+      damage_ = std::current_exception();
     }
-    return std::nullopt;
-  });
-  return found ? std::move(found) : first_in(first, last, kMaxLsn);
+  }
+
+  // Nothing more needs to be looked at.
+  [[nodiscard]] bool is_settled() const { return found_.has_value(); }
+  [[nodiscard]] const std::exception_ptr& damage() const { return damage_; }
+  [[nodiscard]] std::optional<std::pair<Key, Version>>& found() { return found_; }
+
+ private:
+  Key first_;
+  Key last_;
+  Lsn at_;
+  std::exception_ptr damage_;  // of runs whose marks may be in the range
+  std::optional<std::pair<Key, Version>> found_;
+};
+
+// Whether an arena has a mark before `first` that is newer than all layers.
+bool has_unflushed_mark_before(const Memtable& arena, const Key& first, Lsn flushed, Lsn upto) {
+  Memtable::Cursor cursor(arena);
+  for (cursor.seek(kLowestMark, upto); cursor.valid() && cursor.key() < first; cursor.next_key()) {
+    if (cursor.lsn() > flushed && cursor.lsn() <= upto) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<std::pair<Key, Version>> Reader::Impl::first_mark(const Key& first, const Key& last, Lsn at, bool any) {
+  Newest recent;
+  Key bound = last;
+  const View view = this->view(
+      at,
+      [&] {
+        recent.clear();
+        bound = last;
+      },
+      [&](const Memtable& arena, Lsn upto) { collect_newest(arena, first, upto, 1, &bound, recent); });
+
+  FirstMarkInRuns marks(first, last, view.at);
+  for (auto run = view.set->runs().rbegin(); run != view.set->runs().rend() && !marks.is_settled(); ++run) {
+    if (run->lsns.begin <= view.at) marks.look(*view.set, *run);
+  }
+  std::erase_if(recent, [&](const auto& one) { return one.second.version.lsn <= view.set->flushed(); });
+  const bool is_found = marks.is_settled() || !recent.empty();
+  if (marks.damage() != nullptr && !(any && is_found)) {
+    bool is_harmless = false;
+    if (shared != nullptr && !marks.is_settled()) {
+      shared->visit_arenas([&](const Memtable& arena, Lsn upper) {
+        if (has_unflushed_mark_before(arena, first, view.set->flushed(), std::min(view.at, upper))) is_harmless = true;
+      });
+    }
+    if (!is_harmless) std::rethrow_exception(marks.damage());
+  }
+  if (marks.is_settled()) return std::move(marks.found());
+  if (recent.empty()) return std::nullopt;
+  auto& [key, newest] = *recent.begin();
+  WalValuesOnDemand wal(env);
+  newest.complete(wal);
+  return std::make_pair(key, std::move(newest.version));
+}
+
+std::optional<std::pair<Key, Version>> Reader::any_mark_in(const Key& first, const Key& last, Lsn at) {
+  const Lsn upto = impl_->clamp(at);
+  return impl_->run([&] { return impl_->first_mark(first, last, upto, true); });
+}
+
+std::optional<std::pair<Key, Version>> Reader::first_mark_in(const Key& first, const Key& last, Lsn at) {
+  const Lsn upto = impl_->clamp(at);
+  return impl_->run([&] { return impl_->first_mark(first, last, upto, false); });
 }
 
 void Reader::scan(const Key& first, const Key& last, Lsn at,

@@ -228,9 +228,13 @@ class Reader {
   // The lowest key in [first, last] that has a version with LSN <= at, and its newest such version.
   [[nodiscard]] std::optional<std::pair<Key, Version>> first_in(const Key& first, const Key& last, Lsn at);
 
-  // The lowest time mark in [first, last], and its version. Marks rise in time and in LSN together, so that the oldest
-  // layers that have one, or else the memtable, are enough. REQUIRES: both are keys of kind kTimeMark.
-  [[nodiscard]] std::optional<std::pair<Key, Version>> first_mark_in(const Key& first, const Key& last);
+  // The lowest time mark in [first, last] with LSN <= at, and its version. Marks rise in time and in LSN together, so
+  // that the oldest layers that have one, or else the memtable, are enough; layers that cannot be read and cannot have
+  // it are gone past. REQUIRES: both are keys of kind kTimeMark.
+  [[nodiscard]] std::optional<std::pair<Key, Version>> first_mark_in(const Key& first, const Key& last,
+                                                                     Lsn at = kMaxLsn);
+  // The same, but where layers cannot be read it may be a later mark of those in the range.
+  [[nodiscard]] std::optional<std::pair<Key, Version>> any_mark_in(const Key& first, const Key& last, Lsn at);
 
   // All keys in [first, last] that have a version in (floor, at], ascending, each with its newest such version, until
   // visit returns false. Layers that have nothing above `floor` are not looked into.

@@ -20,13 +20,16 @@ std::int64_t middle_of(std::int64_t low, std::int64_t high) {
 }
 
 // The newest mark that is old enough, where all before one that is are, too. The reader can only look upwards.
-std::optional<TimeMark> newest_mark(Reader& reader, const std::function<bool(const TimeMark&)>& old_enough) {
+// Nothing above `at` is read.
+std::optional<TimeMark> newest_mark(Reader& reader, Lsn at, const std::function<bool(const TimeMark&)>& old_enough) {
   std::optional<TimeMark> newest;
   std::int64_t low = kFirst;
   std::int64_t high = kLast;
   while (low <= high) {
     const std::int64_t middle = middle_of(low, high);
-    const auto found = reader.first_mark_in(time_mark_key(middle), time_mark_key(kLast));
+    // Below `at` all are old enough, so that any one of them is a step upwards.
+    const auto found = at == kMaxLsn ? reader.first_mark_in(time_mark_key(middle), time_mark_key(kLast))
+                                     : reader.any_mark_in(time_mark_key(middle), time_mark_key(kLast), at);
     std::optional<TimeMark> mark;
     if (found) mark = {.time = time_of_mark(found->first), .lsn = found->second.lsn};
     if (mark && old_enough(*mark)) {
@@ -52,11 +55,11 @@ bool begins_page(const Version& version) {
 }  // namespace
 
 std::optional<TimeMark> newest_mark_by_time(Reader& reader, std::int64_t time) {
-  return newest_mark(reader, [&](const TimeMark& mark) { return mark.time <= time; });
+  return newest_mark(reader, kMaxLsn, [&](const TimeMark& mark) { return mark.time <= time; });
 }
 
 std::optional<TimeMark> newest_mark_by_lsn(Reader& reader, Lsn lsn) {
-  return newest_mark(reader, [&](const TimeMark& mark) { return mark.lsn <= lsn; });
+  return newest_mark(reader, lsn, [&](const TimeMark& mark) { return mark.lsn <= lsn; });
 }
 
 Lsn last_transaction_end(Reader& reader, const std::optional<TimeMark>& mark, Lsn at) {

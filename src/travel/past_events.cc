@@ -34,9 +34,16 @@ const std::vector<Event>& PastEvents::events_of(std::map<Id, Known<Event>>& all,
     return known->second.newest_first;
   }
   if (events_ >= kMaxEvents) forget();
-  // Everything up to history's end is read at once: most questions are of moments before it.
+  // Everything up to history's end is read at once: most questions are of moments before it. What is newer than the
+  // moment may be damaged without harm to it.
   const XLogRecPtr upto = std::max<XLogRecPtr>(at, pg::shared_store->visible_lsn());
-  Known<Event> fresh{.upto = upto, .newest_first = read(upto)};
+  Known<Event> fresh;
+  try {
+    fresh = {.upto = upto, .newest_first = read(upto)};
+  } catch (const StoreError&) {
+    if (upto == at) throw;
+    fresh = {.upto = at, .newest_first = read(at)};
+  }
   events_ += 1 + fresh.newest_first.size();
   return all.insert_or_assign(id, std::move(fresh)).first->second.newest_first;
 }
