@@ -4,6 +4,7 @@
 #include "pg/shared_memory.h"
 
 extern "C" {
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
 }
@@ -38,7 +39,19 @@ void attach_state(void* memory, bool initialize) {
   pg_atomic_init_u32(&shared_state->first_history_awaited, access(kStoreDirectory, F_OK) == 0 ? 0 : 1);
 }
 
+void release_reader_slots(int, Datum) { shared_store->release_slots(); }
+
+// A process that is terminated runs no destructors. After all that is called before the exit from shared memory: that
+// may still read.
+void release_reader_slots_at_exit() {
+  static bool registered = false;
+  if (registered) return;
+  on_shmem_exit(release_reader_slots, 0);
+  registered = true;
+}
+
 void attach_store(void* memory, bool initialize) {
+  SharedStore::on_take_slot(release_reader_slots_at_exit);
   if (initialize) {
     shared_store = &SharedStore::create({static_cast<std::byte*>(memory), store_region_bytes()});
   } else {

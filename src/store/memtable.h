@@ -211,16 +211,27 @@ class SharedStore {
     }
   }
 
-  // What keeps files from being removed while a process may still read them: the layer-set version in use.
+  // What keeps files from being removed while a process may still read them: the layer-set version in use. A slot is
+  // its process's until that gives it back.
   static constexpr int kReaderSlots = 1024;
   // A free slot, at rest; -1 when there is none.
   int take_slot();
+  // From now on take_slot() calls `hook` in this process and in those that it forks. Whoever may end without having run
+  // the destructors of what holds slots sees to it there that release_slots() is called.
+  static void on_take_slot(void (*hook)()) { slot_hook_ = hook; }
   // Brings a slot up to the current layer-set version, and returns that version: no file of it or a later one is
   // removed.
   std::uint64_t move_slot(int slot);
   // Holds nothing until it is moved.
   void rest_slot(int slot);
+  // Without effect where it is no longer the process's.
   void release_slot(int slot);
+  // Gives back all that the process has. REQUIRES: nothing is read by way of them any more.
+  void release_slots();
+  // The process (by its ID) whose slot it is; 0: nobody's.
+  [[nodiscard]] int owner_of_slot(int slot) const {
+    return owners_[static_cast<std::size_t>(slot)].load(std::memory_order_seq_cst);
+  }
 
   // Numbers of layers, for the writer and for the compactor beside it.
   std::uint64_t take_layer_number() { return next_layer_number_.fetch_add(1, std::memory_order_seq_cst); }
@@ -311,6 +322,8 @@ class SharedStore {
   FlushHandover flushes_;
   std::array<ArenaState, kArenas> arenas_;
   std::array<std::atomic<std::uint64_t>, kReaderSlots> slots_{};  // kFree, kResting or a layer-set version
+  std::array<std::atomic<int>, kReaderSlots> owners_{};           // written by who has the slot
+  static inline void (*slot_hook_)() = nullptr;
 };
 
 }  // namespace strata

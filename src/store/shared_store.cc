@@ -1,4 +1,5 @@
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <new>
@@ -73,9 +74,12 @@ void SharedStore::restart(Lsn flushed) {
 }
 
 int SharedStore::take_slot() {
+  if (slot_hook_ != nullptr) slot_hook_();
   for (int i = 0; i < kReaderSlots; ++i) {
     std::uint64_t free = kFree;
-    if (slots_[static_cast<std::size_t>(i)].compare_exchange_strong(free, kResting)) return i;
+    if (!slots_[static_cast<std::size_t>(i)].compare_exchange_strong(free, kResting)) continue;
+    owners_[static_cast<std::size_t>(i)].store(getpid(), std::memory_order_seq_cst);
+    return i;
   }
   return -1;
 }
@@ -94,7 +98,13 @@ void SharedStore::rest_slot(int slot) {
 }
 
 void SharedStore::release_slot(int slot) {
+  if (owner_of_slot(slot) != getpid()) return;
+  owners_[static_cast<std::size_t>(slot)].store(0, std::memory_order_seq_cst);
   slots_[static_cast<std::size_t>(slot)].store(kFree, std::memory_order_seq_cst);
+}
+
+void SharedStore::release_slots() {
+  for (int i = 0; i < kReaderSlots; ++i) release_slot(i);
 }
 
 void SharedStore::raise_layer_number(std::uint64_t number) {

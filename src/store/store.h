@@ -191,7 +191,8 @@ class Reader {
  public:
   // `shared` may be null: then only layer files are read (tools), as the manifest names them now.
   // Takes one of SharedStore::kReaderSlots until destroyed, so that no file goes away while it is used: a process that
-  // ends must have destroyed its Reader. When none is free the Reader works, but keeps nothing between calls.
+  // ends without destroying its Reader must call SharedStore::release_slots(). When none is free the Reader works, but
+  // keeps nothing between calls.
   Reader(Env& env, std::string directory, SharedStore* shared, ReaderOptions options = {});
   ~Reader();
 

@@ -1,5 +1,6 @@
 // The versioned set of layers: what a reader uses stays, what nobody uses goes.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "store/layer_catalog.h"
 #include "store/layer_writer.h"
@@ -100,6 +101,21 @@ TEST_F(StoreCatalog, WithoutAFreeSlotAReaderStillWorks) {
   env_.remove("store/" + a.info.name);
   EXPECT_EQ(reader.newest(page(1, 0), 100)->value.view(), "b");
   for (int i = 0; i < SharedStore::kReaderSlots; ++i) region_.shared().release_slot(i);
+}
+
+TEST_F(StoreCatalog, AProcessGivesBackAllItsSlotsAtOnce) {
+  SharedStore& shared = region_.shared();
+  const auto reader = std::make_unique<Reader>(env_, "store", &shared);
+  const int slot = shared.take_slot();
+  const std::uint64_t version = shared.move_slot(slot);
+  EXPECT_EQ(shared.owner_of_slot(slot), getpid());
+  EXPECT_EQ(shared.oldest_version_in_use(), version);
+  shared.release_slots();
+  for (int i = 0; i < SharedStore::kReaderSlots; ++i) EXPECT_EQ(shared.owner_of_slot(i), 0);
+  EXPECT_GT(shared.oldest_version_in_use(), version);
+  // What is destroyed later lets those alone who have its slot now.
+  shared.release_slot(slot);
+  EXPECT_EQ(shared.take_slot(), 0);
 }
 
 TEST_F(StoreCatalog, OpeningKeepsStrayFilesThatAReaderMayUse) {
