@@ -20,6 +20,7 @@ extern "C" {
 #include "redo/containment.h"
 #include "redo/guarded_page.h"
 #include "redo/private_buffers.h"
+#include "redo/record_bounds.h"
 #include "redo/redo_seams.h"
 #include "redo/vm_page.h"
 #include "store/page_diff.h"
@@ -161,6 +162,7 @@ void apply_record(const Version& version) {
   reader->record = decoded;
   if (!names_target(*decoded)) elog(ERROR, "WAL record does not change the page");
   if (!RmgrIdExists(record->xl_rmid)) RmgrNotFound(record->xl_rmid);
+  check_record_bounds(*decoded, work.target.page);
 
   ++counters.redo_calls;
   RmgrTable[record->xl_rmid].rm_redo(reader);

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Strata;
 use Test::More;
 
-our @EXPORT = qw(new_mutable_node workload fill_memory digest_of_present plan_store use_store visit beside merge_all restarts);
+our @EXPORT = qw(new_mutable_node workload lay_out_memory digest_of_present plan_store use_store visit beside merge_all restarts);
 
 # Compaction is off, so that versions stay where they were written until a test asks for merges.
 sub new_mutable_node
@@ -55,7 +55,8 @@ SQL
 	$node->safe_psql('postgres', 'SELECT count(*) FROM docs');
 	my $moment = reached_lsn($node);
 	# What is in memory goes into layers, too.
-	$node->safe_psql('postgres', "CREATE TABLE filler AS SELECT repeat(md5(i::text), 8) FROM generate_series(1, 30000) i");
+	$node->safe_psql('postgres', "CREATE TABLE filler AS SELECT repeat(md5(i::text), 60) FROM generate_series(1, 2000) i");
+	$node->safe_psql('postgres', 'CREATE SCHEMA holes; CREATE TABLE holes.between AS TABLE filler');
 	reached_lsn($node);
 	return $moment;
 }
@@ -82,13 +83,15 @@ FROM pg_class c, unnest(ARRAY['main', 'vm']) f, generate_series(0, pg_relation_s
 WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace});
 }
 
-# From the next start, shared buffers hold the present and little else: what redo writes behind a page hits it.
-sub fill_memory
+# Right after a start: the buffers that are taken next lie just before ones that hold pages of the present, so that what
+# redo writes behind a page of another moment would hit these. REQUIRES: workload() has run; works once.
+sub lay_out_memory
 {
 	my ($node) = @_;
-	my $pages = $node->safe_psql('postgres', q{
-SELECT sum(pg_relation_size(oid)) / 8192 FROM pg_class WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace});
-	$node->safe_psql('postgres', 'ALTER SYSTEM SET shared_buffers = ' . ($pages + 100));
+	$node->safe_psql('postgres', q{
+SELECT count(get_raw_page('holes.between', b)), count(get_raw_page('filler', b))
+FROM generate_series(0, (SELECT min(pg_relation_size(t)) / 8192 - 1 FROM unnest('{holes.between, filler}'::regclass[]) t)::int) b});
+	$node->safe_psql('postgres', 'DROP TABLE holes.between');
 	return;
 }
 

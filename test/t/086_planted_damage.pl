@@ -16,12 +16,10 @@ my $seed = $ENV{MUTATION_SEED} // 1;
 note("MUTATION_SEED=$seed MUTATION_ROUNDS=$rounds");
 
 my $node = new_mutable_node('planted');
-my $moment = workload($node, 6);
+my $moment = workload($node, 4);
 my ($bloom, $docs) = map { $node->safe_psql('postgres', "SELECT pg_relation_filenode('$_')") } 'docs_bloom', 'docs';
 my $last = $node->safe_psql('postgres', q{SELECT max(pg_relation_filenode(oid)) FROM pg_class WHERE relname LIKE 'docs%'});
 my $log = -s $node->logfile;
-
-fill_memory($node);
 
 my %seen;
 my @random;
@@ -71,16 +69,21 @@ sub present_is_unharmed
 # The offset of a generic record's fragment is behind the page, where another buffer would begin, and the prefix of an
 # update is longer than any tuple.
 use_store($node, 'aimed');
+lay_out_memory($node);
 present_is_unharmed('before');
 cmp_ok(scalar @generic, '>', 5, 'pages of a bloom index need wrong records: ' . @generic);
 my $errors = visit($node, 'answer', @generic);
 is_deeply(answers(@generic), { error => scalar @generic, right => 0, other => 0 }, 'each of these pages is an error');
-like($errors, qr/could not rebuild block \d+ of relation base\/\d+\/$bloom /, 'that says of which page');
+like($errors, qr/could not rebuild block \d+ of relation base\/\d+\/$bloom at [0-9A-F\/]+: generic WAL record changes \d+ bytes at offset 16184/,
+	'that says of which page, and why');
+unlike($errors, qr/FATAL/, 'and ends no session');
 present_is_unharmed('generic records');
 cmp_ok(scalar @updates, '>', 50, 'pages of a table need wrong updates: ' . @updates);
 $errors = visit($node, 'answer', @updates);
 is_deeply(answers(@updates), { error => scalar @updates, right => 0, other => 0 }, 'each of these pages is an error');
-like($errors, qr/could not rebuild block \d+ of relation base\/\d+\/$docs /, 'that says of which page');
+like($errors, qr/could not rebuild block \d+ of relation base\/\d+\/$docs at [0-9A-F\/]+: WAL record makes a tuple with 6[56]\d{3} bytes of data/,
+	'that says of which page, and why');
+unlike($errors, qr/FATAL/, 'and ends no session');
 is(beside($node, $moment, @aimed), $right_beside, 'pages that need none of them are right');
 present_is_unharmed('updates');
 
