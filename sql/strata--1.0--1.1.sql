@@ -22,7 +22,7 @@
 --                        how many versions are applied to a base to rebuild a page: percentiles of 200 versions of
 --                        pages, picked at random anew from the merged and flushed layers; null where there are none
 --   compaction           off, waiting (for history to run), idle, merging, handover (ingest has to take a merge over),
---                        retrying (see compaction_error)
+--                        retrying (see compaction_error), missing (max_worker_processes leaves no place for it)
 --   compaction_error,
 --   compaction_error_time
 --                        the merge that failed last; null when none has since one went well

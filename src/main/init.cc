@@ -54,8 +54,9 @@ void _PG_init(void) {
   strata::workers::define_compaction_settings();
   strata::workers::define_retention_settings();
   strata::workers::define_wal_lag_settings();
+  // Where the server has not enough places, history needs the first one most.
   strata::workers::register_ingest_worker();
-  strata::workers::register_flush_worker();
   strata::workers::register_compaction_worker();
+  strata::workers::register_flush_worker();
   strata::workers::install_first_start_hook();
 }

@@ -22,6 +22,8 @@ struct SharedActivity {
 
 SharedActivity* shared = nullptr;
 
+CompactionActivity at_start;
+
 }  // namespace
 
 void register_activity() {
@@ -29,9 +31,16 @@ void register_activity() {
     shared = static_cast<SharedActivity*>(memory);
     if (!initialize) return;
     new (shared) SharedActivity{};
+    shared->compaction = at_start;
     pg_atomic_init_u64(&shared->end_of_wal, 0);
   };
   register_shared_memory({"strata activity", [] { return sizeof(SharedActivity); }, attach});
+}
+
+void begin_without_compaction(const char* error) {
+  at_start.state = CompactionState::kMissing;
+  at_start.error_time = GetCurrentTimestamp();
+  strlcpy(at_start.error, error, sizeof(at_start.error));
 }
 
 void report_compaction(CompactionState state) {

@@ -19,6 +19,7 @@ enum class CompactionState : int {
   kMerging = 4,
   kHandover = 5,  // a merge is done, and ingest has to take it over
   kRetrying = 6,  // a merge failed
+  kMissing = 7,   // the server has no place for the worker
 };
 
 struct CompactionActivity {
@@ -28,6 +29,9 @@ struct CompactionActivity {
 };
 
 void register_activity();  // from _PG_init
+
+// From _PG_init: there will be no compaction worker, for this reason.
+void begin_without_compaction(const char* error);
 
 // The compaction worker's.
 void report_compaction(CompactionState state);

@@ -22,6 +22,8 @@ int memtable_size_kb = 128 * 1024;
 
 namespace {
 
+HistoryError stopped_from_start;
+
 std::size_t store_region_bytes() { return std::max(SharedStore::min_size(), std::size_t{memtable_bytes()}); }
 
 void attach_state(void* memory, bool initialize) {
@@ -36,7 +38,13 @@ void attach_state(void* memory, bool initialize) {
   pg_atomic_init_u64(&shared_state->awaited_lsn, kMaxLsn);
   pg_atomic_init_u64(&shared_state->trimmed_lsn, kInvalidLsn);
   pg_atomic_init_u64(&shared_state->flush_wanted, kInvalidLsn);
-  pg_atomic_init_u32(&shared_state->first_history_awaited, access(kStoreDirectory, F_OK) == 0 ? 0 : 1);
+  const bool stopped = stopped_from_start.error[0] != '\0';
+  if (stopped) {
+    shared_state->state = HistoryState::kStopped;
+    shared_state->last_error = stopped_from_start;
+  }
+  const bool awaited = !stopped && access(kStoreDirectory, F_OK) != 0;
+  pg_atomic_init_u32(&shared_state->first_history_awaited, awaited ? 1 : 0);
 }
 
 void release_reader_slots(int, Datum) { shared_store->release_slots(); }
@@ -96,11 +104,22 @@ bool is_trimmed(XLogRecPtr lsn) {
   return lsn < pg_atomic_read_u64(&shared_state->trimmed_lsn);
 }
 
-void report_history_error(HistoryState state, const char* error, const char* hint) {
+namespace {
+
+HistoryError error_of_now(const char* error, const char* hint) {
   HistoryError fresh;
   strlcpy(fresh.error, error, kErrorBytes);
   strlcpy(fresh.hint, hint != nullptr ? hint : "", kErrorBytes);
   fresh.time = GetCurrentTimestamp();
+  return fresh;
+}
+
+}  // namespace
+
+void begin_stopped(const char* error, const char* hint) { stopped_from_start = error_of_now(error, hint); }
+
+void report_history_error(HistoryState state, const char* error, const char* hint) {
+  const HistoryError fresh = error_of_now(error, hint);
   {
     const LockHolder holder(Lock::kHistoryError);
     shared_state->last_error = fresh;

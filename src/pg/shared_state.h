@@ -69,6 +69,8 @@ void require_enabled();
 
 void define_shared_settings();  // from _PG_init
 void register_shared_state();   // from _PG_init
+// From _PG_init: there will be no ingest worker, for this reason.
+void begin_stopped(const char* error, const char* hint);
 
 // The horizon moves up; one that is lower than it is has no effect.
 void raise_horizon(const Horizon& horizon);

@@ -132,6 +132,8 @@ const char* name_of(pg::CompactionState state) {
       return "handover";
     case pg::CompactionState::kRetrying:
       return "retrying";
+    case pg::CompactionState::kMissing:
+      return "missing";
   }
   return "unknown";
 }
@@ -182,8 +184,9 @@ PG_FUNCTION_INFO_V1(strata_status);
 Datum strata_status(PG_FUNCTION_ARGS) {
   require_enabled();
   const Snapshot snapshot = take_snapshot();
-  // Nobody has written the store yet, which is no error.
-  const StoreFigures store = snapshot.state == pg::HistoryState::kStarting ? StoreFigures() : store_figures();
+  // Where nobody has written the store yet, that is no error.
+  const bool unwritten = snapshot.state == pg::HistoryState::kStarting && snapshot.horizon.lsn == kInvalidLsn;
+  const StoreFigures store = unwritten ? StoreFigures() : store_figures();
   const pg::Statistics statistics = pg::statistics();
   const pg::WriteStatistics& writes = statistics.writes;
   const pg::CompactionActivity compaction = pg::compaction_activity();

@@ -14,6 +14,7 @@ extern "C" {
 
 #include <cstring>
 
+#include "pg/ingest_wait.h"
 #include "travel/connection.h"
 #include "travel/counters.h"
 #include "travel/database.h"
@@ -184,22 +185,25 @@ void parse_and_enter(Asked* asked) {
   enter(asked);
 }
 
-// A stored setting never keeps anyone from connecting. The session starts, but runs no query until what it asks for is
-// possible or taken back: the present must not be taken for the past, nor written to instead.
+// A stored setting never keeps anyone from connecting, nor waiting for long. The session starts, but runs no query
+// until what it asks for is possible or taken back: the present must not be taken for the past, nor written to instead.
 void enter_stored(Asked* asked) {
   MemoryContext context = CurrentMemoryContext;
   ResourceOwner owner = CurrentResourceOwner;
   const char* name = name_of(asked);
   BeginInternalSubTransaction(nullptr);
+  pg::set_waiting_for_stored(true);
   PG_TRY();
   {
     parse_and_enter(asked);
+    pg::set_waiting_for_stored(false);
     ReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(context);
     CurrentResourceOwner = owner;
   }
   PG_CATCH();
   {
+    pg::set_waiting_for_stored(false);
     MemoryContextSwitchTo(context);
     ErrorData* error = CopyErrorData();
     if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN) PG_RE_THROW();

@@ -116,9 +116,11 @@ const char* printed(TimestampTz time) { return pstrdup(timestamptz_to_str(time))
 // than now has inserted it.
 void wait_for_commits_under_way() {
   int count = 0;
+  const pg::WaitLimit limit;
   VirtualTransactionId* commits = GetVirtualXIDsDelayingChkpt(&count, DELAY_CHKPT_START);
   while (count > 0 && HaveVirtualXIDsDelayingChkpt(commits, count, DELAY_CHKPT_START)) {
     CHECK_FOR_INTERRUPTS();
+    limit.check();
     pgstat_report_wait_start(pg::wait_event(pg::Wait::kCommitsUnderWay));
     pg_usleep(1000);
     pgstat_report_wait_end();

@@ -255,7 +255,10 @@ void define_compaction_settings() {
                           &merge_threshold, merge_threshold, 2, 64, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
-void register_compaction_worker() { register_worker("strata compaction", "strata_compaction_main"); }
+void register_compaction_worker() {
+  const std::string error = register_worker("strata compaction", "strata_compaction_main");
+  if (!error.empty()) pg::begin_without_compaction(error.c_str());
+}
 
 }  // namespace strata::workers
 

@@ -68,10 +68,14 @@ void withdraw_history() {
   SpinLockRelease(&pg::shared_state->mutex);
 }
 
+// Who waits for history is told at once. The reason for which it has stopped stays.
 void withdraw_from_shared_state(int, Datum) {
   SpinLockAcquire(&pg::shared_state->mutex);
   pg::shared_state->ingest_proc = INVALID_PROC_NUMBER;
   SpinLockRelease(&pg::shared_state->mutex);
+  if (pg::history_state() == pg::HistoryState::kStopped) return;
+  pg::report_history_error(pg::HistoryState::kStarting, "the process that keeps history has ended",
+                           "The server starts it again after a few seconds.");
 }
 
 void appear_in_shared_state() {
@@ -276,7 +280,10 @@ void run() {
 
 }  // namespace
 
-void register_ingest_worker() { register_worker("strata ingest", "strata_ingest_main"); }
+void register_ingest_worker() {
+  const std::string error = register_worker("strata ingest", "strata_ingest_main");
+  if (!error.empty()) pg::begin_stopped(error.c_str(), kWorkerHint);
+}
 
 }  // namespace strata::workers
 

@@ -6,6 +6,7 @@ extern "C" {
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/bgworker_internals.h"
 #include "postmaster/interrupt.h"
 #include "storage/aio_subsys.h"
 #include "storage/condition_variable.h"
@@ -25,6 +26,9 @@ extern "C" {
 
 #include <malloc.h>
 
+#include <cstddef>
+#include <cstring>
+
 #include "pg/guard.h"
 
 namespace strata::workers {
@@ -40,6 +44,17 @@ void keep_freed_memory() {
 }
 
 unsigned reloads = 0;
+
+// Whether RegisterBackgroundWorker() had a place for it, which it says in the log alone.
+bool is_registered(const char* main) {
+  const dlist_node* head = &BackgroundWorkerList.head;
+  for (const dlist_node* node = head->next; node != nullptr && node != head; node = node->next) {
+    const auto* worker = reinterpret_cast<const RegisteredBgWorker*>(reinterpret_cast<const char*>(node) -
+                                                                     offsetof(RegisteredBgWorker, rw_lnode));
+    if (std::strcmp(worker->rw_worker.bgw_function_name, main) == 0) return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -59,7 +74,7 @@ void start_process() {
   MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "strata worker", ALLOCSET_DEFAULT_SIZES));
 }
 
-void register_worker(const char* name, const char* main) {
+std::string register_worker(const char* name, const char* main) {
   BackgroundWorker worker = {};
   strlcpy(worker.bgw_name, name, BGW_MAXLEN);
   strlcpy(worker.bgw_type, name, BGW_MAXLEN);
@@ -69,6 +84,11 @@ void register_worker(const char* name, const char* main) {
   strlcpy(worker.bgw_library_name, "$libdir/strata", MAXPGPATH);
   strlcpy(worker.bgw_function_name, main, BGW_MAXLEN);
   RegisterBackgroundWorker(&worker);
+  if (is_registered(main)) return {};
+  const std::string error = std::string("there is no place for the process \"") + name +
+                            "\": \"max_worker_processes\" is " + std::to_string(max_worker_processes);
+  ereport(WARNING, (errmsg("strata: %s", error.c_str()), errhint("%s", kWorkerHint)));
+  return error;
 }
 
 void handle_interrupts() {
