@@ -11,7 +11,7 @@ PREFIX ?=
 CHECK = scripts/check.sh
 
 .PHONY: all deps debug asan fuzz demo demo-stop install lint format bench clean
-.PHONY: check check-unit check-fuzz check-tap check-oracle check-crash check-mutations check-regress
+.PHONY: check check-unit check-fuzz check-tap check-oracle check-undrop check-crash check-mutations check-regress
 
 all: deps
 	cmake --preset release
@@ -46,6 +46,9 @@ check-tap: debug
 # ORACLE_SEED=... repeats a run.
 check-oracle: all
 	$(CHECK) oracle
+
+check-undrop: all
+	$(CHECK) undrop
 
 # CRASH_SEED=... repeats a run.
 check-crash: debug

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs tests that have been built, and says at the end what each suite took.
 #
-# usage: scripts/check.sh unit|fuzz|tap|oracle|crash|mutations|regress...
+# usage: scripts/check.sh unit|fuzz|tap|oracle|undrop|crash|mutations|regress...
 #
 # unit     GoogleTest under AddressSanitizer and UndefinedBehaviorSanitizer
 # fuzz     each fuzz target for FUZZ_SECONDS (10), from the corpus in fuzz/corpus/TARGET
 # tap      test/t, or the files in TESTS, against the server with assertions
 # oracle   test/oracle, or the files in TESTS: point-in-time recovery and wal_consistency_checking against history, on the
 #          release server; ORACLE_SEED repeats a run. The sums of all files come last
+# undrop   test/undrop: every table of PostgreSQL's regression database is dropped and brought back, on the release server
 # crash    test/crash, or the files in TESTS: 264 crashes of the server with assertions; CRASH_SEED repeats a run
 # mutations  the long form of test/t/086: MUTATION_ROUNDS (20) times 100 wrong versions; MUTATION_SEED repeats a run
 # regress  PostgreSQL's own suites, with strata on (server with assertions) and off (release)
@@ -95,6 +96,11 @@ oracle() {
   return "$status"
 }
 
+# The long form of test/t/110 and 112.
+undrop() {
+  TAP_SECONDS=${TAP_SECONDS:-3600} prove_in release "$root/build/install" "$out/undrop" "$root"/test/undrop/*.pl
+}
+
 # The long form of test/t/053.
 crash() {
   local tests=("$root"/test/crash/*.pl)
@@ -121,13 +127,13 @@ regress() {
   done
 }
 
-[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|oracle|crash|mutations|regress..."
+[ $# != 0 ] || die "usage: scripts/check.sh unit|fuzz|tap|oracle|undrop|crash|mutations|regress..."
 need_server_user
 mkdir -p "$out"
 need_reachable "$out"
 for what in "$@"; do
   case $what in
-    unit | tap | oracle | crash | mutations) suite "$what" "$what" ;;
+    unit | tap | oracle | undrop | crash | mutations) suite "$what" "$what" ;;
     fuzz | regress) "$what" ;;
     *) die "unknown suite '$what'" ;;
   esac

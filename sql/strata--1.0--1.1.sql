@@ -196,10 +196,11 @@ ORDER BY array_position($2, n.nspname::text) LIMIT 1
 $query$;
 
 -- Part of undrop(): the query that writes the commands. It runs at the moment, with pg_catalog as the search path.
---   $1  the relation that comes back
+--   $1  what comes back: the OID of a relation or schema
 --   $2  the LSN of the moment, for the commands that copy rows
 --   $3  a mark that stands nowhere in the catalogs. Names of relations and roles are of the present: in their place a command has
 --       mark kind OID:name mark, where kind is r (qualified name), l (the same as a literal), n (bare name), u (role).
+--   $4  its catalog: pg_class or pg_namespace
 -- One row for each command:
 --   phase, place        the order; phase 0: no command, but a relation, its name and schema
 --   classid, objid      the object that it makes or finishes
@@ -214,7 +215,7 @@ CREATE FUNCTION strata.undrop_commands() RETURNS text LANGUAGE sql IMMUTABLE PAR
 WITH RECURSIVE
 -- What DROP ... CASCADE takes: all that depends on what it takes, and the owner of what is internal to another object.
 closure(classid, objid, objsubid, own) AS (
-    SELECT 'pg_class'::regclass::oid, $1, 0, true
+    SELECT $4::regclass::oid, $1, 0, true
     UNION
     SELECT next.classid, next.objid, next.objsubid, next.own
     FROM closure c CROSS JOIN LATERAL (
@@ -234,6 +235,11 @@ gone AS MATERIALIZED (
     WHERE c.objsubid = 0 OR NOT EXISTS (
         SELECT FROM closure w WHERE w.classid = c.classid AND w.objid = c.objid AND w.objsubid = 0)
     GROUP BY 1, 2, 3
+),
+-- What a type makes by itself: the functions and the cast of a range type.
+internal AS (
+    SELECT d.classid, d.objid FROM gone g JOIN pg_depend d ON d.classid = g.classid AND d.objid = g.objid
+    WHERE d.deptype = 'i' AND g.classid IN ('pg_proc'::regclass, 'pg_cast'::regclass)
 ),
 rel AS NOT MATERIALIZED (
     SELECT c.*, n.nspname, format('%I.%I', n.nspname, c.relname) AS name,
@@ -316,6 +322,13 @@ own_index AS (
          LEFT JOIN pg_constraint c ON c.conindid = i.oid AND c.conrelid = x.indrelid AND c.contype IN ('p', 'u', 'x')
     WHERE x.indisvalid OR i.relkind = 'I'
 ),
+-- Types that no table brings with it
+own_type AS (
+    SELECT t.*, format('%I.%I', n.nspname, t.typname) AS name
+    FROM gone g JOIN pg_type t ON t.oid = g.objid JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE g.classid = 'pg_type'::regclass AND t.typtype IN ('e', 'd', 'r', 'c')
+      AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
+),
 -- What has a name of its own in COMMENT and its like.
 object(classid, objid, syntax, identity) AS (
     SELECT 'pg_class'::regclass::oid, oid, CASE relkind WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
@@ -353,8 +366,14 @@ object(classid, objid, syntax, identity) AS (
     WHERE g.classid = 'pg_attrdef'::regclass
     UNION ALL
     SELECT g.classid, t.oid, 'TYPE', r.ref
-    FROM gone g JOIN pg_type t ON t.oid = g.objid JOIN mine r ON r.reltype = t.oid
+    FROM gone g JOIN pg_type t ON t.oid = g.objid JOIN mine r ON r.reltype = t.oid AND r.relkind <> 'c'
     WHERE g.classid = 'pg_type'::regclass
+    UNION ALL
+    SELECT 'pg_type'::regclass, oid, CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, name FROM own_type
+    UNION ALL
+    SELECT g.classid, n.oid, 'SCHEMA', quote_ident(n.nspname)
+    FROM gone g JOIN pg_namespace n ON n.oid = g.objid
+    WHERE g.classid = 'pg_namespace'::regclass
     UNION ALL
     SELECT g.classid, m.oid, 'PUBLICATION TABLE', format('%s IN %I', r.ref, p.pubname)
     FROM gone g JOIN pg_publication_rel m ON m.oid = g.objid JOIN pg_publication p ON p.oid = m.prpubid JOIN rel r ON r.oid = m.prrelid
@@ -378,11 +397,50 @@ privileges(classid, objid, target, owner, grantor, grantee, is_grantable, list, 
          CROSS JOIN LATERAL aclexplode(p.proacl) WITH ORDINALITY AS e(grantor, grantee, privilege_type, is_grantable, place)
     WHERE o.classid = 'pg_proc'::regclass
     GROUP BY o.classid, o.objid, o.identity, p.proowner, e.grantor, e.grantee, e.is_grantable
+    UNION ALL
+    SELECT 'pg_type'::regclass, t.oid, 'TYPE ' || t.name, t.typowner, e.grantor, e.grantee, e.is_grantable, string_agg(e.privilege_type, ', '), min(e.place)
+    FROM own_type t CROSS JOIN LATERAL aclexplode(t.typacl) WITH ORDINALITY AS e(grantor, grantee, privilege_type, is_grantable, place)
+    GROUP BY t.oid, t.name, t.typowner, e.grantor, e.grantee, e.is_grantable
+    UNION ALL
+    SELECT o.classid, o.objid, 'SCHEMA ' || o.identity, n.nspowner, e.grantor, e.grantee, e.is_grantable, string_agg(e.privilege_type, ', '), min(e.place)
+    FROM object o JOIN pg_namespace n ON n.oid = o.objid
+         CROSS JOIN LATERAL aclexplode(n.nspacl) WITH ORDINALITY AS e(grantor, grantee, privilege_type, is_grantable, place)
+    WHERE o.classid = 'pg_namespace'::regclass
+    GROUP BY o.classid, o.objid, o.identity, n.nspowner, e.grantor, e.grantee, e.is_grantable
 ),
 command(phase, place, classid, objid, quiet, command, after, as_role, tablespace) AS (
     -- Every relation that comes back, with its name and schema in place of commands.
     SELECT 0, r.oid::bigint, 'pg_class'::regclass::oid, r.oid, true, r.relname::text, r.nspname::text, NULL::text, NULL::oid
     FROM mine r
+
+    UNION ALL -- The schema, and its types
+    SELECT 2, 0, o.classid, o.objid, false, 'CREATE SCHEMA ' || o.identity, NULL, NULL, NULL
+    FROM object o WHERE o.classid = 'pg_namespace'::regclass
+    UNION ALL
+    SELECT 5, t.oid::bigint, 'pg_type'::regclass, t.oid, false,
+           CASE t.typtype
+               WHEN 'e' THEN format('CREATE TYPE %s AS ENUM (%s)', t.name, (
+                   SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid))
+               WHEN 'c' THEN format('CREATE TYPE %s AS (%s)', t.name, (
+                   SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
+                       || coalesce((SELECT format(' COLLATE %I.%I', n.nspname, o.collname) FROM pg_collation o JOIN pg_namespace n ON n.oid = o.collnamespace
+                                    WHERE o.oid = a.attcollation AND o.oid <> y.typcollation), ''), ', ' ORDER BY a.attnum)
+                   FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped))
+               WHEN 'd' THEN format('CREATE DOMAIN %s AS %s', t.name, format_type(t.typbasetype, t.typtypmod))
+                   || coalesce((SELECT format(' COLLATE %I.%I', n.nspname, o.collname) FROM pg_collation o JOIN pg_namespace n ON n.oid = o.collnamespace
+                                JOIN pg_type y ON y.oid = t.typbasetype WHERE o.oid = t.typcollation AND o.oid <> y.typcollation), '')
+                   || coalesce(' DEFAULT ' || t.typdefault, '')
+                   || coalesce((SELECT string_agg(format(' CONSTRAINT %I %s', c.conname, pg_get_constraintdef(c.oid)), '' ORDER BY c.oid)
+                                FROM pg_constraint c WHERE c.contypid = t.oid AND c.convalidated), '')
+               WHEN 'r' THEN (SELECT format('CREATE TYPE %s AS RANGE (SUBTYPE = %s', t.name, format_type(r.rngsubtype, NULL))
+                   || format(', MULTIRANGE_TYPE_NAME = %s', format_type(r.rngmultitypid, NULL))
+                   || coalesce((SELECT format(', SUBTYPE_OPCLASS = %I.%I', n.nspname, o.opcname) FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
+                                WHERE o.oid = r.rngsubopc), '')
+                   || coalesce((SELECT format(', COLLATION = %I.%I', n.nspname, o.collname) FROM pg_collation o JOIN pg_namespace n ON n.oid = o.collnamespace
+                                WHERE o.oid = r.rngcollation), '')
+                   || CASE WHEN r.rngsubdiff = 0 THEN '' ELSE ', SUBTYPE_DIFF = ' || r.rngsubdiff::regproc END || ')'
+                   FROM pg_range r WHERE r.rngtypid = t.oid) END, NULL, NULL, NULL
+    FROM own_type t
 
     UNION ALL
     -- Sequences, but for those of identity columns.
@@ -530,7 +588,7 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
     SELECT 65, p.oid::bigint, g.classid, p.oid, false,
            'CREATE ' || substr(pg_get_functiondef(p.oid), length('CREATE OR REPLACE ') + 1), NULL, NULL, NULL
     FROM gone g JOIN pg_proc p ON p.oid = g.objid
-    WHERE g.classid = 'pg_proc'::regclass AND p.prokind <> 'a'
+    WHERE g.classid = 'pg_proc'::regclass AND p.prokind <> 'a' AND NOT EXISTS (SELECT FROM internal i WHERE i.classid = g.classid AND i.objid = g.objid)
 
     UNION ALL -- Extended statistics
     SELECT 70, s.oid::bigint, g.classid, s.oid, false,
@@ -623,6 +681,12 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
     SELECT 90, 0, o.classid, o.objid, true, format('ALTER ROUTINE %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
     FROM object o JOIN pg_proc p ON p.oid = o.objid JOIN role u ON u.oid = p.proowner WHERE o.classid = 'pg_proc'::regclass
     UNION ALL
+    SELECT 90, 0, o.classid, o.objid, true, format('ALTER %s %s OWNER TO %s', o.syntax, o.identity, u.ref), NULL, NULL, NULL
+    FROM object o JOIN own_type t ON t.oid = o.objid JOIN role u ON u.oid = t.typowner WHERE o.classid = 'pg_type'::regclass
+    UNION ALL
+    SELECT 90, 0, o.classid, o.objid, true, format('ALTER SCHEMA %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
+    FROM object o JOIN pg_namespace n ON n.oid = o.objid JOIN role u ON u.oid = n.nspowner WHERE o.classid = 'pg_namespace'::regclass
+    UNION ALL
     SELECT 90, 0, o.classid, o.objid, true, format('ALTER STATISTICS %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
     FROM object o JOIN pg_statistic_ext s ON s.oid = o.objid JOIN role u ON u.oid = s.stxowner WHERE o.classid = 'pg_statistic_ext'::regclass
 
@@ -632,6 +696,12 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
     UNION ALL
     SELECT 91, 0, o.classid, o.objid, true, format('REVOKE ALL ON ROUTINE %s FROM PUBLIC, %s', o.identity, u.ref), NULL, NULL, NULL
     FROM object o JOIN pg_proc p ON p.oid = o.objid JOIN role u ON u.oid = p.proowner WHERE o.classid = 'pg_proc'::regclass AND p.proacl IS NOT NULL
+    UNION ALL
+    SELECT 91, 0, 'pg_type'::regclass, t.oid, true, format('REVOKE ALL ON TYPE %s FROM PUBLIC, %s', t.name, u.ref), NULL, NULL, NULL
+    FROM own_type t JOIN role u ON u.oid = t.typowner WHERE t.typacl IS NOT NULL
+    UNION ALL
+    SELECT 91, 0, o.classid, o.objid, true, format('REVOKE ALL ON SCHEMA %s FROM %s', o.identity, u.ref), NULL, NULL, NULL
+    FROM object o JOIN pg_namespace n ON n.oid = o.objid JOIN role u ON u.oid = n.nspowner WHERE o.classid = 'pg_namespace'::regclass AND n.nspacl IS NOT NULL
     UNION ALL
     SELECT 92, (p.grantor <> p.owner)::int * 1000 + p.place, p.classid, p.objid, true,
            format('GRANT %s ON %s TO %s%s', p.list, p.target, e.ref, CASE WHEN p.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), NULL,
@@ -664,13 +734,15 @@ FROM command c LEFT JOIN gone g ON g.classid = c.classid AND g.objid = c.objid A
      LEFT JOIN object o ON o.classid = c.classid AND o.objid = c.objid
 UNION ALL
 -- What no command makes and is not part of another object.
-SELECT 99, 0, g.classid, g.objid, i.type, i.identity, g.own, false, NULL, NULL, NULL, NULL
+SELECT 99, 0, CASE g.objsubid WHEN 0 THEN g.classid END, g.objid, i.type, i.identity, g.own, false, NULL, NULL, NULL, NULL
 FROM gone g CROSS JOIN LATERAL pg_identify_object(g.classid, g.objid, g.objsubid) i
-WHERE NOT EXISTS (SELECT FROM command c WHERE c.classid = g.classid AND c.objid = g.objid)
-  AND NOT EXISTS (SELECT FROM pg_type t WHERE g.classid = 'pg_type'::regclass AND t.oid IN (g.objid, (SELECT e.typelem FROM pg_type e WHERE e.oid = g.objid)) AND t.typrelid <> 0)
+WHERE NOT EXISTS (SELECT FROM command c WHERE c.classid = g.classid AND c.objid = g.objid AND NOT c.quiet AND g.objsubid = 0)
+  AND NOT EXISTS (SELECT FROM internal i WHERE i.classid = g.classid AND i.objid = g.objid)
+  AND NOT EXISTS (SELECT FROM pg_type t WHERE g.classid = 'pg_type'::regclass AND t.oid IN (g.objid, (SELECT e.typelem FROM pg_type e WHERE e.oid = g.objid AND e.typcategory = 'A'))
+                  AND (t.typrelid <> 0 OR t.oid <> g.objid OR t.typtype = 'm' OR t.typcategory = 'A'))
   AND NOT EXISTS (SELECT FROM pg_class t WHERE g.classid = 'pg_class'::regclass AND g.objsubid = 0 AND t.oid = g.objid
-                  AND (t.relkind IN ('t', 'i', 'I') OR EXISTS (SELECT FROM identity_sequence s WHERE s.oid = t.oid)))
-  AND NOT EXISTS (SELECT FROM pg_constraint t WHERE g.classid = 'pg_constraint'::regclass AND t.oid = g.objid AND (t.contype IN ('n', 't') OR t.conparentid <> 0 OR NOT t.conislocal))
+                  AND (t.relkind IN ('t', 'i', 'I', 'c') OR EXISTS (SELECT FROM identity_sequence s WHERE s.oid = t.oid)))
+  AND NOT EXISTS (SELECT FROM pg_constraint t WHERE g.classid = 'pg_constraint'::regclass AND t.oid = g.objid AND (t.contype IN ('n', 't') OR t.contypid <> 0 OR t.conparentid <> 0 OR NOT t.conislocal))
   AND NOT EXISTS (SELECT FROM pg_trigger t WHERE g.classid = 'pg_trigger'::regclass AND t.oid = g.objid AND (t.tgisinternal OR t.tgparentid <> 0))
   AND g.classid NOT IN ('pg_attrdef'::regclass, 'pg_rewrite'::regclass)
 ORDER BY 1, 2, 4
@@ -752,8 +824,8 @@ BEGIN
     RAISE duplicate_table USING MESSAGE = format('no name is free for "%s" in schema "%s"', name, schema);
 END $$;
 
--- Part of undrop(): runs commands. Those of phases before 40 must succeed. The others may need each other, whatever their order, so
--- those that fail are tried again as long as others succeed.
+-- Part of undrop(): runs commands. They may need each other, whatever their order, so those that fail are tried again as long as
+-- others succeed. Those of phases before 40 must succeed in the end.
 CREATE FUNCTION strata.undrop_run(commands strata.undrop_command[], mark text, names jsonb, dry_run boolean)
 RETURNS strata.undrop_outcome[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -811,7 +883,7 @@ BEGIN
                 made := made || (one.classid || '/' || one.objid);
             EXCEPTION WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT, state = RETURNED_SQLSTATE;
-                IF one.phase < 40 OR left(state, 2) IN ('25', '40', '53', '54', '57', '58', 'XX') OR state IN ('55P03', '55006') THEN RAISE; END IF;
+                IF one.phase < 40 AND state NOT IN ('42P01', '42704', '42883', '3F000') OR left(state, 2) IN ('25', '40', '53', '54', '57', '58', 'XX') OR state IN ('55P03', '55006') THEN RAISE; END IF;
                 failed := failed || one;
                 reasons := reasons || problem;
                 states := states || state;
@@ -822,6 +894,10 @@ BEGIN
     END LOOP;
     FOR i IN 1 .. cardinality(failed) LOOP
         one := failed[i];
+        IF one.phase < 40 THEN
+            RAISE EXCEPTION USING ERRCODE = states[i], MESSAGE = reasons[i],
+                DETAIL = format('It was needed for %s %s.', one.kind, strata.undrop_shown(one.identity, mark));
+        END IF;
         -- What finishes an object is not missed where the object is.
         CONTINUE WHEN one.quiet AND one.phase >= 60 AND one.classid <> 'pg_attrdef'::regclass AND (one.classid || '/' || one.objid) <> ALL (made);
         outcomes := outcomes || ROW(CASE WHEN NOT one.quiet THEN one.classid END, one.objid, one.kind, one.identity,
@@ -835,8 +911,8 @@ END $$;
 CREATE FUNCTION strata.undrop_shown(command text, mark text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.regexp_replace(command, mark || '[rlnu][0-9]+?:(.*?)' || mark, '\1', 'g');
 
--- Part of undrop(): everything, with the name parsed, the search path of the caller, and the moment found.
-CREATE FUNCTION strata.undrop_relation(name text[], path text[], at pg_lsn, new_name text, dry_run boolean) RETURNS SETOF strata.restored
+-- Part of undrop() and undrop_schema(): what the commands of a moment bring back.
+CREATE FUNCTION strata.undrop_all(catalog text, root oid, root_name text, at pg_lsn, new_name text, dry_run boolean) RETURNS SETOF strata.restored
 LANGUAGE plpgsql
 SET search_path = pg_catalog
 -- Rows that a policy hides would be missing without a word: an error instead.
@@ -858,43 +934,17 @@ DECLARE
     names jsonb := '{}';
     one strata.undrop_command;
     target text;
-    root record;
 BEGIN
-    FOR root IN SELECT * FROM strata.query_at(at, strata.undrop_find(), name, path)
-        AS f(id oid, schema text, name text, owner oid, owner_name text) LOOP
-    END LOOP;
-    IF root IS NULL THEN
-        RAISE undefined_table USING MESSAGE = format('relation "%s" did not exist at LSN %s', array_to_string(name, '.'), at),
-            HINT = 'Give another moment, or the schema.';
-    END IF;
-    IF EXISTS (SELECT FROM pg_roles WHERE oid = root.owner) AND NOT (pg_has_role(root.owner, 'SET') AND pg_has_role(root.owner, 'USAGE'))
-       OR NOT EXISTS (SELECT FROM pg_roles WHERE oid = root.owner) AND current_setting('is_superuser') <> 'on' THEN
-        RAISE insufficient_privilege USING MESSAGE = format('must be owner of relation %I.%I', root.schema, root.name),
-            DETAIL = format('It belonged to role "%s".', root.owner_name);
-    END IF;
-    IF new_name IS NULL AND EXISTS (SELECT FROM pg_class WHERE oid = root.id) THEN
-        RAISE duplicate_table USING MESSAGE = format('relation %s has not been dropped', root.id::regclass),
-            HINT = 'With new_name, another one is made as it was.';
-    END IF;
-    target := coalesce(new_name, root.name);
-    IF to_regnamespace(quote_ident(root.schema)) IS NULL THEN
-        RAISE invalid_schema_name USING MESSAGE = format('schema "%s" does not exist', root.schema), HINT = 'Create it first.';
-    END IF;
-    IF to_regclass(format('%I.%I', root.schema, target)) IS NOT NULL THEN
-        RAISE duplicate_table USING MESSAGE = format('relation "%s" already exists in schema "%s"', target, root.schema),
-            HINT = 'Give another name as new_name.';
-    END IF;
-
     SELECT array_agg(c::strata.undrop_command ORDER BY c.phase, c.place, c.objid) INTO commands
-    FROM strata.query_at(at, strata.undrop_commands(), root.id, at::text, mark)
+    FROM strata.query_at(at, strata.undrop_commands(), root, at::text, mark, catalog)
         AS c(phase int, place bigint, classid oid, objid oid, kind text, identity text, own boolean, quiet boolean, command text, after text, as_role text, tablespace text);
 
     -- Which of them are wanted, and how what they make is called.
     FOREACH one IN ARRAY commands LOOP
         IF one.phase = 0 THEN
-            target := CASE WHEN one.objid = root.id THEN coalesce(new_name, root.name)
+            target := CASE WHEN one.objid = root AND catalog = 'pg_class' THEN coalesce(new_name, root_name)
                            WHEN one.own AND one.kind IN ('index', 'sequence') OR new_name IS NOT NULL
-                           THEN strata.undrop_free_name(one.after, one.command, root.name, coalesce(new_name, root.name))
+                           THEN strata.undrop_free_name(one.after, one.command, root_name, coalesce(new_name, root_name))
                            ELSE one.command END;
             IF new_name IS NOT NULL AND one.own OR NOT EXISTS (SELECT FROM pg_class WHERE oid = one.objid) THEN
                 names := names || jsonb_build_object(one.objid::text, format('%I.%I', one.after, target), 'n' || one.objid, quote_ident(target));
@@ -923,6 +973,49 @@ BEGIN
         FROM unnest(outcomes) WITH ORDINALITY AS o(classid, objid, kind, identity, outcome, reason, n)
         GROUP BY coalesce(o.classid || '/' || o.objid, 'n' || o.n)
         ORDER BY min(o.n);
+END $$;
+
+-- Part of undrop(): only members of the role that owned it may bring something back; of one that is gone, superusers.
+CREATE FUNCTION strata.undrop_require_owner(owner oid, owner_name text, what text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE oid = owner) THEN
+        IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN RETURN; END IF;
+    ELSIF pg_has_role(owner, 'SET') AND pg_has_role(owner, 'USAGE') THEN
+        RETURN;
+    END IF;
+    RAISE insufficient_privilege USING MESSAGE = 'must be owner of ' || what, DETAIL = format('It belonged to role "%s".', owner_name);
+END $$;
+
+-- Part of undrop(): everything, with the name parsed, the search path of the caller, and the moment found.
+CREATE FUNCTION strata.undrop_relation(name text[], path text[], at pg_lsn, new_name text, dry_run boolean) RETURNS SETOF strata.restored
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    target text;
+    root record;
+BEGIN
+    FOR root IN SELECT * FROM strata.query_at(at, strata.undrop_find(), name, path)
+        AS f(id oid, schema text, name text, owner oid, owner_name text) LOOP
+    END LOOP;
+    IF root IS NULL THEN
+        RAISE undefined_table USING MESSAGE = format('relation "%s" did not exist at LSN %s', array_to_string(name, '.'), at),
+            HINT = 'Give another moment, or the schema.';
+    END IF;
+    PERFORM strata.undrop_require_owner(root.owner, root.owner_name, format('relation %I.%I', root.schema, root.name));
+    IF new_name IS NULL AND EXISTS (SELECT FROM pg_class WHERE oid = root.id) THEN
+        RAISE duplicate_table USING MESSAGE = format('relation %s has not been dropped', root.id::regclass),
+            HINT = 'With new_name, another one is made as it was.';
+    END IF;
+    target := coalesce(new_name, root.name);
+    IF to_regnamespace(quote_ident(root.schema)) IS NULL THEN
+        RAISE invalid_schema_name USING MESSAGE = format('schema "%s" does not exist', root.schema), HINT = 'Create it first.';
+    END IF;
+    IF to_regclass(format('%I.%I', root.schema, target)) IS NOT NULL THEN
+        RAISE duplicate_table USING MESSAGE = format('relation "%s" already exists in schema "%s"', target, root.schema),
+            HINT = 'Give another name as new_name.';
+    END IF;
+
+    RETURN QUERY SELECT * FROM strata.undrop_all('pg_class', root.id, root.name, at, new_name, dry_run);
 END $$;
 
 -- Part of undrop(): the LSN just before the newest DROP of a relation of this name.
@@ -973,6 +1066,38 @@ BEGIN ATOMIC
     SELECT r.* FROM strata.undrop("table", new_name, strata.lsn_at(moment)::text, dry_run) AS r;
 END;
 COMMENT ON FUNCTION strata.undrop(text, timestamp with time zone, text, boolean) IS 'brings back a relation as of a time, and all that went with it';
+
+-- Brings back a schema that was dropped, with all that was in it and what CASCADE took elsewhere: types, sequences, tables with their rows,
+-- routines, views and what belongs to them. Arguments, rows, rights and errors as of undrop(); 42P06 where a schema of that name exists.
+-- What undrop_schema() does not know how to make (aggregates, operators, casts, text search objects, ...) is a row with the outcome skipped.
+CREATE FUNCTION strata.undrop_schema(schema text, moment text DEFAULT NULL, dry_run boolean DEFAULT false) RETURNS SETOF strata.restored
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    dropped record;
+    root record;
+    at pg_lsn := strata.lsn_of(moment);
+BEGIN
+    IF at IS NULL THEN
+        SELECT e.lsn - 1 INTO at FROM strata.ended_objects('pg_namespace', name => schema) e ORDER BY e.lsn DESC LIMIT 1;
+        IF at IS NULL THEN
+            RAISE invalid_schema_name USING MESSAGE = format('no schema "%s" has been dropped in this database since %s', schema,
+                (SELECT horizon_time FROM strata.status())), HINT = 'strata.dropped() lists what was dropped.';
+        END IF;
+    END IF;
+    FOR root IN SELECT * FROM strata.query_at(at, 'SELECT oid, nspowner, pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = $1', schema)
+        AS f(id oid, owner oid, owner_name text) LOOP
+    END LOOP;
+    IF root IS NULL THEN
+        RAISE invalid_schema_name USING MESSAGE = format('schema "%s" did not exist at LSN %s', schema, at);
+    END IF;
+    PERFORM strata.undrop_require_owner(root.owner, root.owner_name, format('schema %I', schema));
+    IF to_regnamespace(quote_ident(schema)) IS NOT NULL OR EXISTS (SELECT FROM pg_namespace WHERE oid = root.id) THEN
+        RAISE duplicate_schema USING MESSAGE = format('schema "%s" already exists', schema),
+            HINT = 'Rename it first, or bring back single tables with strata.undrop().';
+    END IF;
+    RETURN QUERY SELECT * FROM strata.undrop_all('pg_namespace', root.id, '', at, NULL, dry_run);
+END $$;
+COMMENT ON FUNCTION strata.undrop_schema(text, text, boolean) IS 'brings back a schema that was dropped, and all that was in it';
 
 -- Part of dropped(): the query that describes objects just before they went. $1, $2 their catalogs and OIDs.
 CREATE FUNCTION strata.dropped_objects() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN $query$
@@ -1046,13 +1171,23 @@ RETURNS SETOF record LANGUAGE sql VOLATILE
 BEGIN ATOMIC SELECT d.* FROM strata.dropped(since::text, until::text) AS d; END;
 COMMENT ON FUNCTION strata.dropped(pg_lsn, pg_lsn) IS 'what was dropped between two LSNs';
 
+-- Part of restore_table() and restore_rows(): the query that finds the table of then: that with the same OID ($1), or else that with the same
+-- qualified name ($2).
+CREATE FUNCTION strata.restore_find() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN $query$
+SELECT c.oid, n.nspname::text, c.relname::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = $1 OR format('%I.%I', n.nspname, c.relname) = $2
+ORDER BY c.oid = $1 DESC LIMIT 1
+$query$;
+
 -- Part of restore_table() and restore_rows(): one MERGE that makes rows equal to those of the moment, by primary key. Triggers of users
 -- do not fire unless `fire`; foreign keys are looked at when it ends.
 CREATE FUNCTION strata.restore_merge(relation regclass, at pg_lsn, condition text, delete_new boolean, fire boolean) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog SET row_security = off SET extra_float_digits = 3 AS $$
 DECLARE
     shared text[] := (SELECT array_agg(a.name) FROM strata.query_at(at,
-        'SELECT attname::text FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped', relation::oid) AS a(name text));
+        format('SELECT a.attname::text FROM (%s) AS t(id, schema, name) JOIN pg_attribute a ON a.attrelid = t.id WHERE a.attnum > 0 AND NOT a.attisdropped',
+               strata.restore_find()), relation::oid, relation::text) AS a(name text));
     key text[] := (SELECT array_agg(a.attname::text) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
                    WHERE i.indrelid = relation AND i.indisprimary);
     columns text;
@@ -1107,26 +1242,98 @@ BEGIN
     RETURN format('%s inserted, %s updated, %s deleted', counts.inserted, counts.updated, counts.deleted);
 END $$;
 
+-- Part of restore_table(): gives the present table another name, makes the one of then, and moves what depended on the present one.
+CREATE FUNCTION strata.restore_replace(relation regclass, at pg_lsn, keep_as text) RETURNS SETOF strata.restored
+LANGUAGE plpgsql SET search_path = pg_catalog SET check_function_bodies = off SET client_min_messages = warning AS $$
+DECLARE
+    mark text := 'm' || replace(gen_random_uuid()::text, '-', 'm');
+    root oid := relation;
+    now_named record;
+    then_named record;
+    kept text;
+    commands strata.undrop_command[];
+    moved strata.undrop_command[] := '{}';
+    names jsonb := '{}';
+    one strata.undrop_command;
+    command text;
+BEGIN
+    SELECT n.nspname::text AS schema, c.relname::text AS name INTO now_named FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = root;
+    kept := coalesce(keep_as, left(now_named.name, 50) || '_replaced');
+    FOR then_named IN SELECT * FROM strata.query_at(at,
+        strata.restore_find(), root, relation::text) AS t(id oid, schema text, name text) LOOP
+    END LOOP;
+    IF then_named IS NULL THEN
+        RAISE undefined_table USING MESSAGE = format('table %s did not exist at LSN %s', relation, at),
+            HINT = 'strata.undrop() brings back a table that was dropped.';
+    END IF;
+    EXECUTE format('SELECT array_agg(c::strata.undrop_command ORDER BY phase, place, objid) FROM (%s) AS c(phase, place, classid, objid, kind,
+        identity, own, quiet, command, after, as_role, tablespace)', strata.undrop_commands())
+        INTO commands USING root, at::text, mark, 'pg_class';
+
+    EXECUTE format('ALTER TABLE %I.%I RENAME TO %I', now_named.schema, now_named.name, kept);
+    FOREACH one IN ARRAY commands LOOP
+        IF one.phase = 0 AND one.own THEN
+            names := names || jsonb_build_object(one.objid::text, format('%I.%I', one.after, one.command), 'n' || one.objid, quote_ident(one.command));
+            IF one.objid <> root THEN
+                EXECUTE format('ALTER TABLE %I.%I RENAME TO %I', one.after, one.command,
+                               strata.undrop_free_name(one.after, one.command, now_named.name, kept));
+            END IF;
+        ELSIF one.own AND one.kind = 'statistics' AND NOT one.quiet THEN
+            EXECUTE format('ALTER STATISTICS %s RENAME TO %I', one.identity, left(kept || '_' || (SELECT stxname FROM pg_statistic_ext WHERE oid = one.objid), 63));
+        ELSIF one.phase > 0 AND NOT one.own THEN
+            IF NOT one.quiet AND (one.command IS NULL OR one.kind NOT IN ('constraint', 'view', 'materialized view', 'routine', 'index', 'rule', 'trigger', 'policy')) THEN
+                RAISE feature_not_supported USING MESSAGE = format('%s %s depends on table %s and cannot be moved', one.kind, strata.undrop_shown(one.identity, mark),
+                    format('%I.%I', now_named.schema, now_named.name)),
+                    HINT = 'strata.restore_table() with mode => ''copy'' makes another table as it was.';
+            END IF;
+            moved := moved || one;
+        END IF;
+    END LOOP;
+
+    RETURN NEXT ROW('table', format('%I.%I', now_named.schema, kept), 'exists already', 'the table of now under its new name')::strata.restored;
+    RETURN QUERY SELECT * FROM strata.undrop_relation(ARRAY[then_named.schema, then_named.name], '{}', at, now_named.name, false);
+
+    FOREACH one IN ARRAY moved LOOP
+        CONTINUE WHEN one.quiet OR pg_describe_object(one.classid, one.objid, 0) IS NULL;
+        command := CASE one.kind
+            WHEN 'constraint' THEN (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) FROM pg_constraint WHERE oid = one.objid)
+            WHEN 'routine' THEN format('DROP ROUTINE %s CASCADE', one.objid::regprocedure)
+            WHEN 'rule' THEN (SELECT format('DROP RULE %I ON %s', rulename, ev_class::regclass) FROM pg_rewrite WHERE oid = one.objid)
+            WHEN 'trigger' THEN (SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger WHERE oid = one.objid)
+            WHEN 'policy' THEN (SELECT format('DROP POLICY %I ON %s', polname, polrelid::regclass) FROM pg_policy WHERE oid = one.objid)
+            ELSE format('DROP %s %s CASCADE', one.kind, one.objid::regclass) END;
+        EXECUTE command;
+    END LOOP;
+    RETURN QUERY
+        SELECT o.kind, strata.undrop_named(o.identity, mark, names), o.outcome, concat_ws('; ', 'moved', o.reason)
+        FROM unnest(strata.undrop_run(moved, mark, names, false)) AS o WHERE o.outcome IS NOT NULL;
+END $$;
+
 -- Makes a table as it was at a moment.
 --   "table"     a table that exists; one that was dropped is brought back by undrop()
 --   moment      as query_at()
 --   mode        copy: makes another table, as undrop() does
+--               replace: makes it under the table's own name, and gives the present one the name `keep_as`. Views, foreign keys of other
+--               tables and functions over its row type go over to it, as they are now; where one cannot, that is an error
 --               merge: makes the rows equal by primary key: lost ones come back, changed ones change back. Columns that did not
 --               exist then keep their values, and have their defaults in rows that come back
+--   keep_as     replace: the name of the present table; "table" with _replaced where it is null
 --   new_name    copy: the name of the copy; "table" with _restored where it is null
 --   delete_new  merge: rows that came since are deleted, too
 --   triggers    merge: triggers of users fire. Without it they are off while it runs
---   dry_run     says what would be done, and does nothing. A dry run of merge counts rows; the others leave rows out
+--   dry_run     says what would be done, and does nothing. A dry run of merge and replace does all and takes it back; one of copy leaves rows out
 -- One row for each object; the table's reason says how many rows it got, or how many were inserted, updated and deleted.
 -- Errors: those of undrop() and query_at(); 22023 for another mode; 55000 where merge finds no primary key; 0A000 where it finds children that inherit
 -- from the table; 23503 where rows that come back refer to others that are gone.
-CREATE FUNCTION strata.restore_table("table" regclass, moment text, mode text DEFAULT 'merge', new_name text DEFAULT NULL,
+CREATE FUNCTION strata.restore_table("table" regclass, moment text, mode text DEFAULT 'merge', keep_as text DEFAULT NULL, new_name text DEFAULT NULL,
     delete_new boolean DEFAULT false, triggers boolean DEFAULT false, dry_run boolean DEFAULT false) RETURNS SETOF strata.restored
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     at pg_lsn := strata.lsn_of(moment);
     now_named record;
     then_named record;
+    done strata.restored[];
+    failed strata.restored;
     counts text;
 BEGIN
     SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind INTO now_named
@@ -1141,20 +1348,32 @@ BEGIN
         RETURN NEXT ROW('table', format('%I.%I', now_named.schema, now_named.name), 'restored', counts)::strata.restored;
     ELSIF mode = 'copy' THEN
         FOR then_named IN SELECT * FROM strata.query_at(at,
-            'SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1', "table"::oid)
-            AS t(schema text, name text) LOOP
+            strata.restore_find(), "table"::oid, "table"::text) AS t(id oid, schema text, name text) LOOP
         END LOOP;
         IF then_named IS NULL THEN
             RAISE undefined_table USING MESSAGE = format('table %s did not exist at LSN %s', "table", at);
         END IF;
         RETURN QUERY SELECT * FROM strata.undrop_relation(ARRAY[then_named.schema, then_named.name], '{}', at,
             coalesce(new_name, left(now_named.name, 50) || '_restored'), dry_run);
+    ELSIF mode = 'replace' THEN
+        BEGIN
+            SELECT array_agg(r) INTO done FROM strata.restore_replace("table", at, keep_as) AS r;
+            SELECT * INTO failed FROM unnest(done) AS f WHERE f.outcome = 'skipped' AND f.reason LIKE 'moved%' LIMIT 1;
+            IF failed IS NOT NULL THEN
+                RAISE dependent_objects_still_exist USING MESSAGE = format('%s %s cannot be moved to the table as it was', failed.kind, failed.identity),
+                    DETAIL = failed.reason;
+            END IF;
+            IF dry_run THEN RAISE SQLSTATE 'ST001'; END IF;
+        EXCEPTION WHEN SQLSTATE 'ST001' THEN
+            NULL;
+        END;
+        RETURN QUERY SELECT * FROM unnest(done);
     ELSE
-        RAISE invalid_parameter_value USING MESSAGE = format('mode "%s" is not known', mode), HINT = 'It is copy or merge.';
+        RAISE invalid_parameter_value USING MESSAGE = format('mode "%s" is not known', mode), HINT = 'It is copy, replace or merge.';
     END IF;
 END $$;
-COMMENT ON FUNCTION strata.restore_table(regclass, text, text, text, boolean, boolean, boolean)
-    IS 'makes a table as it was at a moment: its rows by primary key (merge), or another table (copy)';
+COMMENT ON FUNCTION strata.restore_table(regclass, text, text, text, text, boolean, boolean, boolean)
+    IS 'makes a table as it was at a moment: its rows by primary key (merge), in its place (replace), or beside it (copy)';
 
 -- Gives rows of a table back as they were at a moment: those that fulfilled a condition then. Lost ones are inserted, changed ones
 -- are updated, by primary key; nothing is deleted. The condition is SQL over the table's columns of now. The row that it returns

@@ -11,7 +11,7 @@ use Test::More;
 our @EXPORT = qw(dump_of differences same_dump);
 
 # The entries of a dump with their rows, as a hash: "name; type; schema; owner" to text. Positions of sequences are left out: they may be
-# ahead afterwards. Options of pg_dump may follow.
+# ahead afterwards. Rows are sorted: they go where there is room. Options of pg_dump may follow.
 sub dump_of
 {
 	my ($node, $db, @options) = @_;
@@ -27,6 +27,11 @@ sub dump_of
 		$entries{$name} .= "$line\n";
 	}
 	delete $entries{$_} for grep { /Type: SEQUENCE SET/ } keys %entries;
+	for (grep { /Type: TABLE DATA/ } keys %entries)
+	{
+		my ($copy, @rows) = split /^/, $entries{$_};
+		$entries{$_} = join '', $copy, sort @rows;
+	}
 	return \%entries;
 }
 
@@ -37,7 +42,7 @@ sub differences
 	my @found;
 	for my $name (sort keys %{ { %$before, %$after } })
 	{
-		my ($old, $new) = ($before->{$name} // "nothing\n", $after->{$name} // "nothing\n");
+		my ($old, $new) = map { $_->{$name} // "nothing\n" } $before, $after;
 		push @found, "$name\n- " . join("\n- ", split /\n/, $old) . "\n+ " . join("\n+ ", split /\n/, $new) . "\n" if $old ne $new;
 	}
 	return join '', @found;

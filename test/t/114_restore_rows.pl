@@ -63,7 +63,29 @@ sql_prints($node, "SELECT reason FROM strata.restore_table('parted', $at); SELEC
 sql_prints($node, "SELECT * FROM strata.restore_table('orders', $at, mode => 'copy', new_name => 'orders_then') WHERE kind = 'table'; SELECT count(*) FROM orders_then", "table|public.orders_then|restored|20 rows\n20", 'a copy');
 sql_prints($node, "SELECT reason FROM strata.restore_table('bare', $at, mode => 'copy') WHERE kind = 'table'; SELECT count(*) FROM bare_restored", "0 rows\n0", 'its name where none is given');
 
-$node->safe_psql('postgres', 'DROP TABLE orders_then; DELETE FROM orders WHERE customer = 3; DELETE FROM customers WHERE id = 3');
+# In its place.
+$node->safe_psql('postgres', <<'SQL');
+DROP TABLE orders_then;
+CREATE VIEW totals AS SELECT customer, sum(total) FROM orders GROUP BY 1;
+CREATE FUNCTION total_of(o orders) RETURNS float8 LANGUAGE sql AS 'SELECT o.total';
+CREATE VIEW texts AS SELECT total_of(o) FROM orders o;
+GRANT SELECT ON totals TO reader;
+INSERT INTO lines SELECT id, customer FROM orders WHERE id < 4;
+UPDATE orders SET total = -1;
+SQL
+my $replace = "SELECT * FROM strata.restore_table('orders', $at, mode => 'replace', keep_as => 'orders_broken'";
+sql_prints($node, "$replace, dry_run => true) WHERE reason ~ '^moved'; SELECT to_regclass('orders_broken')", "routine|public.total_of(public.orders)|restored|moved\nview|public.totals|restored|moved\nview|public.texts|restored|moved\nconstraint|lines_order_id_customer_fkey ON public.lines|restored|moved\n", 'a dry run says what would be moved');
+sql_prints($node, "SELECT kind, identity, outcome, reason FROM ($replace)) r WHERE kind = 'table'", "table|public.orders_broken|exists already|the table of now under its new name\ntable|public.orders|restored|20 rows", 'the table of then takes the place of the present one');
+is($node->safe_psql('postgres', $all), $held, 'it is as it was');
+sql_prints($node, "SELECT sum(sum) > 100, has_table_privilege('reader', 'totals', 'SELECT') FROM totals; SELECT min(total_of) > 0 FROM texts", "t|t\nt", 'views and functions show it');
+sql_prints($node, "SELECT confrelid::regclass, convalidated FROM pg_constraint WHERE conrelid = 'lines'::regclass AND contype = 'f'", 'orders|t', 'foreign keys refer to it');
+sql_prints($node, "SELECT max(total), count(added), pg_get_serial_sequence('orders', 'id') FROM orders_broken", '-1|20|public.orders_id_seq', 'the present one is kept');
+$node->safe_psql('postgres', 'CREATE VIEW of_now AS SELECT added FROM orders_broken');
+sql_fails($node, "SELECT strata.restore_table('orders_broken', $at, mode => 'replace')", qr/2BP01: view public\.of_now cannot be moved to the table as it was\nDETAIL:  moved; column "added" does not exist/, 'what cannot be moved is an error');
+sql_fails($node, "SELECT strata.restore_table('parent', $at, mode => 'replace')", qr/0A000: table public\.child depends on table public\.parent and cannot be moved/, 'so is a table that inherits');
+is($node->safe_psql('postgres', "SELECT to_regclass('orders_broken_replaced'), count(*) FROM orders_broken"), '|20', 'and nothing has happened');
+
+$node->safe_psql('postgres', 'DROP VIEW of_now; DROP TABLE orders_broken; DELETE FROM lines; DELETE FROM orders WHERE customer = 3; DELETE FROM customers WHERE id = 3');
 sql_fails($node, "SELECT strata.restore_table('orders', $at)", qr/23503: .*violates foreign key constraint/, 'rows that refer to others that are gone are an error');
 sql_fails($node, "SELECT strata.restore_table('bare', $at)", qr/55000: table public\.bare has no primary key.*\nHINT:  .*copy/, 'without a primary key there is no merge');
 sql_fails($node, "SELECT strata.restore_table('parent', $at)", qr/0A000: table public\.parent has children/, 'nor with tables that inherit');
