@@ -1406,7 +1406,8 @@ COMMENT ON FUNCTION strata.restore_rows(regclass, text, text, boolean, boolean) 
 --   ctid        where it stood; VACUUM FULL, CLUSTER and the like move it
 --   row         with the columns of the session's moment, matched by name as table_at() does
 -- A moment is a timestamp with time zone, a pg_lsn, or text as for query_at(); to_moment null: where the session is. `condition` is
--- an expression over the columns of the row. all_versions: those, too, that a transaction itself replaced or deleted. Row locks
+-- an expression over the columns of the row. all_versions: those, too, that a transaction itself replaced or deleted. unchanged: those, too,
+-- that stood throughout, at the cost of reading the whole table. Row locks
 -- and what VACUUM does are no versions. TRUNCATE and DROP TABLE delete each row. The right to SELECT the table is asked where the
 -- window ends, or the table did; row-level security that binds the role is an error.
 -- Errors: those of query_at(); 22023 where from_moment lies after to_moment; 42809 for what is no table; 0A000 where the database
@@ -1417,6 +1418,7 @@ CREATE FUNCTION strata.versions(
     to_moment "any" DEFAULT NULL,
     condition text DEFAULT NULL,
     all_versions boolean DEFAULT false,
+    unchanged boolean DEFAULT false,
     OUT operation text,
     OUT start_lsn pg_lsn,
     OUT start_time timestamp with time zone,
@@ -1427,4 +1429,79 @@ CREATE FUNCTION strata.versions(
     OUT "row" anyelement)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_versions';
-COMMENT ON FUNCTION strata.versions(anyelement, "any", "any", text, boolean) IS 'the versions of a table''s rows from one moment to another';
+COMMENT ON FUNCTION strata.versions(anyelement, "any", "any", text, boolean, boolean) IS 'the versions of a table''s rows from one moment to another';
+
+-- For each row of a table that stands where the session is: the commit that wrote it, its time and its transaction; null where
+-- that is older than history. Reads the whole table. Arguments and errors as of versions().
+CREATE FUNCTION strata.blame(
+    rowtype anyelement,
+    condition text DEFAULT NULL,
+    OUT lsn pg_lsn,
+    OUT "time" timestamp with time zone,
+    OUT xid xid8,
+    OUT "row" anyelement)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL UNSAFE ROWS 1000
+AS $$
+    SELECT v.start_lsn, v.start_time, v.xid, v.row
+    FROM strata.versions(rowtype, (SELECT h.lsn FROM strata.horizon() AS h), NULL, condition, unchanged => true) AS v
+    WHERE v.end_lsn IS NULL AND (v.operation IS NULL OR v.operation OPERATOR(pg_catalog.<>) 'D')
+$$;
+COMMENT ON FUNCTION strata.blame(anyelement, text) IS 'when, and by which transaction, each row of a table was written';
+
+-- How the rows of a table differ between two moments.
+--   operation  I (there at to_moment only), D (there at from_moment only), U (there at both, with other values)
+--   old, new   the row at either moment, with the columns of the session's moment
+--   changed    U: the columns that differ, in order of their names
+-- Rows are the same by the primary key of the session's moment, or else by the replica identity; without either a row that differs
+-- is a deletion and an insertion. The cost goes with the pages that changed in between. Arguments and errors as of versions().
+CREATE FUNCTION strata.diff(
+    rowtype anyelement,
+    from_moment "any",
+    to_moment "any" DEFAULT NULL,
+    OUT operation text,
+    OUT old anyelement,
+    OUT new anyelement,
+    OUT changed text[])
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_diff';
+COMMENT ON FUNCTION strata.diff(anyelement, "any", "any") IS 'how the rows of a table differ between two moments';
+
+-- The transactions that ended from one moment to another, in order of their ends. Those that wrote nothing are not among them, nor
+-- those that a crash ended.
+--   lsn        the end of the commit or abort record: strata.travel_lsn = lsn shows what it left, lsn - 1 what was before it
+--   time       when it ended
+--   xid        the top-level transaction
+--   committed  false: it aborted
+-- Errors: those of query_at() for its moments.
+CREATE FUNCTION strata.transactions(
+    from_moment "any",
+    to_moment "any" DEFAULT NULL,
+    OUT lsn pg_lsn,
+    OUT "time" timestamp with time zone,
+    OUT xid xid8,
+    OUT committed boolean)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000 AS 'MODULE_PATHNAME', 'strata_transactions';
+COMMENT ON FUNCTION strata.transactions("any", "any") IS 'the transactions that ended from one moment to another';
+
+-- When the rows of a query changed between two moments: the commit before which they were what they are at from_moment, and at
+-- which they were not. Found by bisection, in one traveller: where they changed more than once, it is one of the changes. No row
+-- where they are the same at both moments.
+--   lsn_before, lsn  just before the commit, and its end
+--   time, xid        when it committed, and the top-level transaction; xid is null where what changed belongs to no transaction
+--   before, after    the rows as JSON: null where there are none
+-- Errors: those of query_at().
+CREATE FUNCTION strata.find_when(
+    query text,
+    from_moment "any",
+    to_moment "any" DEFAULT NULL,
+    OUT lsn_before pg_lsn,
+    OUT lsn pg_lsn,
+    OUT "time" timestamp with time zone,
+    OUT xid xid8,
+    OUT before jsonb,
+    OUT after jsonb)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'strata_find_when';
+COMMENT ON FUNCTION strata.find_when(text, "any", "any") IS 'the commit at which the rows of a query changed';

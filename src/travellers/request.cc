@@ -144,6 +144,7 @@ void put_versions(StringInfo out, const Versions& versions) {
   pq_sendint64(out, versions.end);
   pq_sendint32(out, versions.end_xid);
   pq_sendbyte(out, versions.every_version ? 1 : 0);
+  pq_sendbyte(out, versions.unchanged ? 1 : 0);
 }
 
 Versions take_versions(StringInfo in) {
@@ -155,6 +156,7 @@ Versions take_versions(StringInfo in) {
   versions.end = static_cast<XLogRecPtr>(pq_getmsgint64(in));
   versions.end_xid = pq_getmsgint(in, 4);
   versions.every_version = pq_getmsgbyte(in) != 0;
+  versions.unchanged = pq_getmsgbyte(in) != 0;
   return versions;
 }
 

@@ -75,6 +75,7 @@ struct Versions {
   XLogRecPtr end;         // of the commit by which the file's rows ended or were rewritten; else invalid
   TransactionId end_xid;  // its top-level transaction
   bool every_version;     // those, too, that a transaction itself replaced
+  bool unchanged;         // those, too, that stood throughout
 };
 
 // The session's side. The orders are this process's own.

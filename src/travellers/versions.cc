@@ -13,18 +13,13 @@ extern "C" {
 #include "storage/bufpage.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_lsn.h"
-#include "utils/timestamp.h"
 #include "utils/typcache.h"
 }
 
-#include "pg/lsn_format.h"
-#include "pg/wal_end.h"
 #include "travel/history.h"
-#include "travel/session.h"
 #include "travellers/call.h"
 #include "travellers/functions.h"
-#include "travellers/moments.h"
+#include "travellers/window.h"
 #include "travellers/request.h"
 #include "travellers/version_columns.h"
 #include "versions/files.h"
@@ -48,6 +43,7 @@ struct Walk {
   XLogRecPtr from;
   XLogRecPtr to;
   bool every_version;
+  bool unchanged;
   FileSpan* spans;
   int count;
   int next;        // span that is to be asked for
@@ -56,35 +52,6 @@ struct Walk {
   Datum* values;
   bool* nulls;
 };
-
-XLogRecPtr moment_argument(FunctionCallInfo fcinfo, int argument, const char* what) {
-  if (PG_ARGISNULL(argument)) {
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", what)));
-  }
-  const Oid type = get_fn_expr_argtype(fcinfo->flinfo, argument);
-  const Datum value = PG_GETARG_DATUM(argument);
-  switch (type) {
-    case TIMESTAMPTZOID:
-      return moment_of(value, MomentType::kTime);
-    case PG_LSNOID:
-      return moment_of(value, MomentType::kLsn);
-    case TEXTOID:
-      return moment_of(value, MomentType::kWords);
-    case UNKNOWNOID:
-      return moment_in_words(DatumGetCString(value));
-    default:
-      ereport(ERROR,
-              (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("%s must not be of type %s", what, format_type_be(type)),
-               errhint("A moment is a timestamp with time zone, a pg_lsn, or text.")));
-  }
-  pg_unreachable();
-}
-
-// Where the session is.
-XLogRecPtr moment_of_session() {
-  if (travel::travelling()) return travel::current_moment().lsn;
-  return moment_at_lsn(pg::inserted_lsn(GetXLogInsertRecPtr()).value_or(GetXLogInsertEndRecPtr()));
-}
 
 // Whether the file that the table got by `commit` has row versions in it that are older: VACUUM FULL and CLUSTER keep
 // them as they are.
@@ -120,6 +87,7 @@ bool begin_span(Walk* walk) {
   Versions versions = {};
   versions.from = walk->from;
   versions.every_version = walk->every_version;
+  versions.unchanged = walk->unchanged;
   versions.fate = Fate::kStands;
   versions.rewritten = walk->rewritten;
   XLogRecPtr to = walk->to;
@@ -178,14 +146,11 @@ void require_table(const Table& table) {
 
 Walk* begin_walk(FunctionCallInfo fcinfo) {
   auto* walk = static_cast<Walk*>(palloc0(sizeof(Walk)));
-  walk->from = moment_argument(fcinfo, 1, "the first moment");
-  walk->to = PG_ARGISNULL(2) ? moment_of_session() : moment_argument(fcinfo, 2, "the last moment");
-  if (walk->from > walk->to) {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the first moment lies after the last one"),
-                    errdetail("The first is LSN %X/%X, the last LSN %X/%X.", LSN_FORMAT_ARGS(walk->from),
-                              LSN_FORMAT_ARGS(walk->to))));
-  }
+  const Window window = window_of(fcinfo, 1);
+  walk->from = window.from;
+  walk->to = window.to;
   walk->every_version = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+  walk->unchanged = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5);
   const Oid type = get_fn_expr_argtype(fcinfo->flinfo, 0);
   if (OidIsValid(get_typ_typrelid(type))) walk->row = lookup_rowtype_tupdesc_copy(type, -1);
   walk->table = describe_table(type, walk->row);

@@ -31,6 +31,7 @@ extern "C" {
 #include "travel/relation_map.h"
 #include "travel/resolve.h"
 #include "travel/stored_value.h"
+#include "travellers/ends.h"
 #include "travellers/table_query.h"
 #include "travellers/version_columns.h"
 #include "versions/row_walk.h"
@@ -144,12 +145,6 @@ TimestampTz time_of(Collection* all, XLogRecPtr lsn) {
   return commit->time;
 }
 
-FullTransactionId full_xid(const Collection& all, TransactionId xid) {
-  const uint64 next = U64FromFullTransactionId(all.next_xid);
-  const auto behind = static_cast<uint32>(next) - xid;
-  return FullTransactionIdFromU64(next - behind);
-}
-
 void put_commit(Collection* all, const TransactionEnd& end, int lsn_column, int time_column, Datum* values,
                 bool* nulls) {
   nulls[lsn_column] = nulls[time_column] = end.committed != Committed::kWithin;
@@ -184,10 +179,10 @@ void collect(const RowVersion& version, void* context) {
   put_commit(all, version.start, kStartLsn, kStartTime, values, nulls);
   put_commit(all, end, kEndLsn, kEndTime, values, nulls);
   nulls[kXid] = !within;
-  if (within) values[kXid] = FullTransactionIdGetDatum(full_xid(*all, version.start.top));
+  if (within) values[kXid] = FullTransactionIdGetDatum(with_epoch(version.start.top, all->next_xid));
   values[kOperation] = CStringGetTextDatum("I");
   nulls[kEndXid] = end.committed != Committed::kWithin;
-  if (!nulls[kEndXid]) values[kEndXid] = FullTransactionIdGetDatum(full_xid(*all, end.top));
+  if (!nulls[kEndXid]) values[kEndXid] = FullTransactionIdGetDatum(with_epoch(end.top, all->next_xid));
   values[kCtid] = ItemPointerGetDatum(&version.tuple->t_self);
   Datum* own = values + kVersionColumns;
   bool* own_nulls = nulls + kVersionColumns;
@@ -340,7 +335,7 @@ Query query_of_versions(const Table& table, const Versions& wanted, XLogRecPtr t
   walk.to = to;
   walk.begin = wanted.begin;
   walk.continues = wanted.fate == Fate::kContinues;
-  walk.all = wanted.fate == Fate::kEnds || wanted.fate == Fate::kRewritten;
+  walk.all = wanted.unchanged || wanted.fate == Fate::kEnds || wanted.fate == Fate::kRewritten;
   walk.ends = versions::open_transaction_ends(wanted.from, to);
   walk.visit = collect;
   walk.context = &all;
