@@ -38,10 +38,12 @@ struct SharedState {
   HistoryError last_error;  // under Lock::kHistoryError; written before the state that it explains
   uint64 baseline_blocks_done;
   uint64 baseline_blocks_total;
-  Horizon horizon;             // nobody goes to an earlier moment; lsn == kInvalidLsn: no baseline yet
-  ProcNumber ingest_proc;      // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
-  ProcNumber flush_proc;       // whose latch to set when an arena waits to be flushed; INVALID_PROC_NUMBER when none
-  ConditionVariable progress;  // broadcast when visible_lsn has reached awaited_lsn, and when state has changed
+  Horizon horizon;         // nobody goes to an earlier moment; lsn == kInvalidLsn: no baseline yet
+  ProcNumber ingest_proc;  // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
+  ProcNumber flush_proc;   // whose latch to set when an arena waits to be flushed; INVALID_PROC_NUMBER when none
+  // Broadcast when visible_lsn has reached awaited_lsn, when state has changed, and when nobody awaits the first
+  // history any more.
+  ConditionVariable progress;
   // The least LSN that a session sleeps on `progress` for; kMaxLsn: nobody does. One that has given up may stand here
   // until it is reached.
   pg_atomic_uint64 awaited_lsn;

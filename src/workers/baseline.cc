@@ -168,7 +168,10 @@ class Copier {
 
   void copy_relations(const std::vector<RelationFile>& files) {
     for (const RelationFile& file : files) bytes_total_ += file.bytes;
-    if (bytes_total_ > kAwaitedBytes) pg_atomic_write_u32(&pg::shared_state->first_history_awaited, 0);
+    if (bytes_total_ > kAwaitedBytes) {
+      pg_atomic_write_u32(&pg::shared_state->first_history_awaited, 0);
+      ConditionVariableBroadcast(&pg::shared_state->progress);
+    }
     started_ = Clock::now();
     report_progress();
     for (auto file = files.begin(); file != files.end();) {

@@ -6,7 +6,7 @@ extern "C" {
 #include "access/xlog.h"
 #include "libpq/auth.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
+#include "storage/condition_variable.h"
 #include "utils/timestamp.h"
 }
 
@@ -20,17 +20,22 @@ namespace {
 
 // A new cluster's baseline takes a hundredth of this on a machine that has nothing else to do.
 constexpr int kLongestWait = 10'000;  // milliseconds after the server's start
-constexpr long kNap = 5;              // milliseconds
 
 ClientAuthentication_hook_type previous_hook = nullptr;
 
 void wait_for_first_history(Port* port, int status) {
   if (previous_hook != nullptr) previous_hook(port, status);
   if (status != STATUS_OK) return;
+  if (!first_history_is_awaited()) return;
+  ereport(DEBUG1, (errmsg_internal("strata: the session waits for the first history")));
+  // Whoever sets first_history_awaited to 0 broadcasts `progress` after that.
+  ConditionVariablePrepareToSleep(&pg::shared_state->progress);
   while (first_history_is_awaited()) {
-    WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kNap, pg::wait_event(pg::Wait::kFirstStart));
-    CHECK_FOR_INTERRUPTS();
+    const TimestampTz end = TimestampTzPlusMilliseconds(PgStartTime, kLongestWait);
+    const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+    ConditionVariableTimedSleep(&pg::shared_state->progress, left + 1, pg::wait_event(pg::Wait::kFirstStart));
   }
+  ConditionVariableCancelSleep();
 }
 
 }  // namespace
