@@ -512,7 +512,7 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
     WHERE r.relkind = 'S'
 
     UNION ALL -- Conditions, those of children first; a partition must have those of its parent before it is attached
-    SELECT 40, -p.place, g.classid, c.oid, c.contype = 'n',
+    SELECT 42, -p.place, g.classid, c.oid, c.contype = 'n',
            format('ALTER TABLE %s ADD CONSTRAINT %I %s', r.ref, c.conname, pg_get_constraintdef(c.oid)), NULL, NULL, NULL
     FROM gone g JOIN pg_constraint c ON c.oid = g.objid JOIN rel r ON r.oid = c.conrelid LEFT JOIN place p ON p.oid = r.oid
     WHERE g.classid = 'pg_constraint'::regclass AND (c.conislocal OR r.relispartition)
@@ -612,7 +612,7 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
                   coalesce(' WITH (' || o.list || ')', ''), rtrim(pg_get_viewdef(r.oid), ';')), NULL, NULL, r.reltablespace
     FROM mine r LEFT JOIN options o USING (oid) WHERE r.relkind = 'm'
     UNION ALL
-    SELECT 76, r.oid::bigint, 'pg_class'::regclass, r.oid, true, format('REFRESH MATERIALIZED VIEW %s', r.ref), NULL, NULL, NULL
+    SELECT 77, r.oid::bigint, 'pg_class'::regclass, r.oid, true, format('REFRESH MATERIALIZED VIEW %s', r.ref), NULL, NULL, NULL
     FROM mine r WHERE r.relkind = 'm' AND r.relispopulated
 
     UNION ALL -- Rules and triggers
@@ -672,13 +672,13 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
     FROM mine r CROSS JOIN LATERAL (VALUES ('ENABLE', r.relrowsecurity), ('FORCE', r.relforcerowsecurity)) AS x(action, is_on)
     WHERE x.is_on
 
-    UNION ALL -- Owners
-    SELECT 90, 0, 'pg_class'::regclass, r.oid, true, format('ALTER TABLE %s OWNER TO %s', r.ref, o.ref), NULL, NULL, NULL
+    UNION ALL -- Owners, before anything runs code of theirs: indexes and materialized views are made with their rights
+    SELECT CASE WHEN r.relkind IN ('v', 'm') THEN 76 ELSE 41 END, 0, 'pg_class'::regclass, r.oid, true, format('ALTER TABLE %s OWNER TO %s', r.ref, o.ref), NULL, NULL, NULL
     FROM mine r JOIN role o ON o.oid = r.relowner
     WHERE r.relkind IN ('r', 'p', 'f', 'v', 'm') OR r.relkind = 'S' AND NOT EXISTS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.refclassid = d.classid AND d.deptype IN ('a', 'i'))
     UNION ALL
-    SELECT 90, 0, o.classid, o.objid, true, format('ALTER ROUTINE %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
+    SELECT 66, 0, o.classid, o.objid, true, format('ALTER ROUTINE %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
     FROM object o JOIN pg_proc p ON p.oid = o.objid JOIN role u ON u.oid = p.proowner WHERE o.classid = 'pg_proc'::regclass
     UNION ALL
     SELECT 90, 0, o.classid, o.objid, true, format('ALTER %s %s OWNER TO %s', o.syntax, o.identity, u.ref), NULL, NULL, NULL
@@ -687,7 +687,7 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
     SELECT 90, 0, o.classid, o.objid, true, format('ALTER SCHEMA %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
     FROM object o JOIN pg_namespace n ON n.oid = o.objid JOIN role u ON u.oid = n.nspowner WHERE o.classid = 'pg_namespace'::regclass
     UNION ALL
-    SELECT 90, 0, o.classid, o.objid, true, format('ALTER STATISTICS %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
+    SELECT 72, 0, o.classid, o.objid, true, format('ALTER STATISTICS %s OWNER TO %s', o.identity, u.ref), NULL, NULL, NULL
     FROM object o JOIN pg_statistic_ext s ON s.oid = o.objid JOIN role u ON u.oid = s.stxowner WHERE o.classid = 'pg_statistic_ext'::regclass
 
     UNION ALL -- Privileges: none of the defaults of now, and what was granted then
@@ -849,7 +849,7 @@ BEGIN
         states := '{}';
         FOREACH one IN ARRAY waiting LOOP
             remark := NULL;
-            CONTINUE WHEN dry_run AND (one.phase IN (30, 76));
+            CONTINUE WHEN dry_run AND (one.phase IN (30, 77));
             IF one.command IS NULL THEN
                 outcomes := outcomes || ROW(one.classid, one.objid, one.kind, one.identity, CASE WHEN one.after IS NULL THEN 'skipped' END,
                     coalesce(one.after, 'objects of this kind are not restored'))::strata.undrop_outcome;
@@ -1044,6 +1044,8 @@ END $$;
 --   dry_run   says what would come back (without looking at rows: foreign keys may turn out NOT VALID), and changes nothing
 -- It is part of the caller's transaction. What cannot come back is a row that says why: a privilege of a role that is gone, a trigger
 -- whose function is gone. Where the relation itself or its rows cannot, that is an error.
+-- Indexes and materialized views are made with the rights of their owners; generated columns, domains and checks are computed
+-- with those of the caller, as pg_restore does.
 -- The caller must be a member of the role that owned it, and have CREATE on the schema. Errors: those of query_at(); 42P01 no such
 -- relation then; 42P07 the name is taken, or the relation was not dropped; 3F000 the schema is gone; 42501.
 CREATE FUNCTION strata.undrop("table" text, new_name text DEFAULT NULL, moment text DEFAULT NULL, dry_run boolean DEFAULT false)

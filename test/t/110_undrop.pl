@@ -164,6 +164,26 @@ like($own, qr/^table\|public\.orders\|restored\|100 rows$/m, 'the owner may');
 $node->safe_psql('postgres', 'DROP TABLE orders CASCADE; REVOKE CREATE ON SCHEMA public FROM seller');
 sql_fails($node, $undrop, qr/42501: permission denied for schema public/, 'without CREATE on the schema nobody may', user => 'seller');
 sql_fails($node, "SELECT strata.undrop('nowhere', '$then'::pg_lsn)", qr/42P01: relation "nowhere" did not exist at LSN/, 'what was not there does not come back');
+
+# Whose rights code of then has.
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE evil;
+GRANT CREATE ON SCHEMA public TO evil;
+SET ROLE evil;
+CREATE FUNCTION who() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+CREATE FUNCTION guard(a int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN IF current_user <> 'evil' THEN RAISE 'runs as %', current_user; END IF; RETURN a; END$$;
+CREATE TABLE trap (a int);
+INSERT INTO trap VALUES (1);
+CREATE INDEX trap_index ON trap (public.guard(a));
+CREATE MATERIALIZED VIEW trapped AS SELECT public.who() AS who FROM trap WHERE public.guard(a) = 1;
+RESET ROLE;
+CREATE TABLE told (tag text);
+CREATE FUNCTION tell() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.told VALUES (TG_TAG); END';
+CREATE EVENT TRIGGER tells ON ddl_command_end EXECUTE FUNCTION tell();
+DROP TABLE trap CASCADE;
+SQL
+is($node->safe_psql('postgres', "SELECT count(*) FROM strata.undrop('trap') WHERE outcome <> 'restored'; SELECT * FROM trapped"), "0\nevil", 'indexes and materialized views are made with the rights of their owners');
+is($node->safe_psql('postgres', "SELECT DISTINCT tag FROM told WHERE tag ~ '^CREATE' ORDER BY 1"), "CREATE INDEX\nCREATE MATERIALIZED VIEW\nCREATE TABLE", 'event triggers fire');
 log_is_clean($node);
 $node->stop;
 done_testing();
