@@ -78,7 +78,7 @@ sub begin
 		recovery => undef,
 		recovery_by_time => undef,
 		recovered => undef,
-		pages => 0, relations => 0, databases => 0, dumped => 0, xids => 0, multixacts => 0,
+		pages => 0, relations => 0, databases => 0, gone => 0, dumped => 0, xids => 0, multixacts => 0,
 		differences => [],
 		dir => PostgreSQL::Test::Utils::tempdir };
 	return bless $self, $class;
@@ -141,6 +141,8 @@ unnest(CASE c.relpersistence WHEN 'u' THEN ARRAY['init'] ELSE ARRAY['main', 'vm'
 WHERE b.datname = current_database() AND c.relkind IN ('r', 'i', 'S', 't', 'm') AND c.relpersistence <> 't' AND NOT c.relisshared
 ORDER BY c.oid, fork};
 
+my $databases = 'SELECT datname, oid FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY oid';
+
 # Compares all points, in the order of WAL. Prints a line for each through $say. Returns the differences. May be called
 # again, for other history of the same WAL.
 sub compare
@@ -191,8 +193,8 @@ sub summary
 	my ($self) = @_;
 	my $figures = $self->figures;
 	return sprintf(
-		'%d points, %d databases, %d relations, %d pages, %d transaction statuses, %d multixacts, %d bytes of dumps compared: %d differences',
-		@$figures{qw(points databases relations pages xids multixacts dumped differences)});
+		'%d points, %d databases (%d of them gone since), %d relations, %d pages, %d transaction statuses, %d multixacts, %d bytes of dumps compared: %d differences',
+		@$figures{qw(points databases)}, $self->{gone}, @$figures{qw(relations pages xids multixacts dumped differences)});
 }
 
 sub _recover_to
@@ -231,10 +233,9 @@ sub _compare_rows_by_time
 	$self->_differs("recovery to a time stopped at $replayed, before $point->{lsn}") if $ahead < -40;
 	my $expected = $self->{wal}->last_end_at($point->{value});
 	$self->_differs("travel goes to $point->{lsn}, WAL says $expected") if defined $expected && $point->{lsn} ne $expected;
-	my %now = map { $_ => 1 } split /\n/, $self->{node}->safe_psql('postgres', 'SELECT datname, oid FROM pg_database WHERE datallowconn');
-	my $then = $self->_same($point, 'postgres', 'databases by time',
-		'SELECT datname, oid FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY oid');
-	$self->_compare_dumps($point, rows_only => 1, gone => [ map { (split /\|/)[0] } grep { !$now{$_} } split /\n/, $then ]);
+	my ($recovered, $past) = $self->_both($point, 'postgres', $databases);
+	my %there = map { $_ => 1 } split /\n/, $recovered;
+	$self->_compare_dumps($point, rows_only => 1, dropping => [ map { (split /\|/)[0] } grep { !$there{$_} } split /\n/, $past ]);
 	$self->_leave('recovery_by_time');
 	return;
 }
@@ -281,18 +282,13 @@ ORDER BY c.oid, d.fork};
 sub _compare_at
 {
 	my ($self, $point) = @_;
-	my $now = $self->{node}->safe_psql('postgres', 'SELECT datname, oid FROM pg_database WHERE datallowconn');
+	my $now = $self->{node}->safe_psql('postgres', $databases);
 	my %now = map { $_ => 1 } split /\n/, $now;
-	my $then = $self->_same($point, 'postgres', 'databases',
-		'SELECT datname, oid FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY oid');
-	my @then = split /\n/, $then;
-	# A database that is gone cannot be connected to.
-	my @reachable = map { (split /\|/)[0] } grep { $now{$_} } @then;
-	my @gone = map { (split /\|/)[0] } grep { !$now{$_} } @then;
-
-	my @by_number = @gone;
-	for my $db (@reachable)
+	my @by_number;
+	for my $row (split /\n/, $self->_same($point, 'postgres', 'databases', $databases))
 	{
+		my ($db) = split /\|/, $row;
+		++$self->{gone} if !$now{$row};
 		# A database that was made from template0 has no functions of ours.
 		my $has = $self->{recovered}->safe_psql($db, q{SELECT count(*) FROM pg_proc WHERE proname = 'relation_digest'});
 		if ($has) { ++$self->{databases}; $self->_compare_relations($point, $db); }
@@ -302,11 +298,11 @@ sub _compare_at
 	$self->_compare_files($point, $_, $self->{recovered}->safe_psql($_, $files_of_database)) for @by_number;
 	$self->_compare_files($point, 'template0', $self->{template0});
 	$self->_compare_transactions($point);
-	$self->_compare_dumps($point, gone => \@gone);
+	$self->_compare_dumps($point, dropping => []);
 	return;
 }
 
-# A database in which no session of both servers can compare.
+# A database that has no functions of ours.
 sub _compare_files
 {
 	my ($self, $point, $db, $files) = @_;
@@ -400,7 +396,6 @@ sub _compare_transactions
 sub _compare_dumps
 {
 	my ($self, $point, %option) = @_;
-	my @gone = @{ $option{gone} };
 	# Between the record of DROP TABLESPACE and the commit, PostgreSQL has the row and no longer the place.
 	my (undef, undef, $error) = $self->{recovered}->psql('postgres', 'SELECT pg_tablespace_location(oid) FROM pg_tablespace');
 	my @options = $error =~ /could not stat file "pg_tblspc/ ? '--no-tablespaces' : ();
@@ -414,7 +409,7 @@ sub _compare_dumps
 		local $ENV{PGOPTIONS} = "-c strata.travel_time=" . ($point->{value} =~ s/ /\\ /gr) if $options && $point->{setting} eq 'time';
 		push @runs, IPC::Run::start(
 			[ 'pg_dumpall', '--no-unlogged-table-data', @options, '-d', $server->connstr('postgres'), '-f', $file,
-				(map { "--exclude-database=\"$_\"" } @gone) ],
+				(map { "--exclude-database=\"$_\"" } @{ $option{dropping} }) ],
 			'<', \undef, '>', "$file.out", '2>', "$file.err");
 	}
 	for my $run (@runs)
