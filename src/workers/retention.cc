@@ -5,9 +5,7 @@ extern "C" {
 
 #include "access/multixact.h"
 #include "catalog/pg_control.h"
-#include "fmgr.h"
-#include "nodes/miscnodes.h"
-#include "utils/builtins.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 }
@@ -24,6 +22,7 @@ extern "C" {
 #include "store/trim_plan.h"
 #include "travel/standing.h"
 #include "workers/process.h"
+#include "workers/setting_units.h"
 
 namespace strata::workers {
 namespace {
@@ -35,50 +34,48 @@ constexpr std::int64_t kShortestWait = USECS_PER_SEC;
 constexpr std::int64_t kLongestWait = USECS_PER_MINUTE;
 
 char* retention_time_text = nullptr;
+char* retention_size_text = nullptr;
 char* max_travel_age_text = nullptr;
-int retention_size_mb = 0;
+char* grace_text = nullptr;
 
 // Microseconds, kNoLimit for none.
 std::int64_t retention_time = kNoLimit;
 std::int64_t max_travel_age = USECS_PER_HOUR;
+std::int64_t grace = USECS_PER_HOUR;
+std::int64_t retention_size_mb = 0;
+// Since when the two bounds are what they are; 0: since the server's start.
+TimestampTz bounds_since = 0;
 
-// Seconds with a unit, as any setting has them, or an interval.
-bool parse_duration(const char* text, std::int64_t* microseconds) {
-  int seconds = 0;
-  const char* hint = nullptr;
-  if (parse_int(text, &seconds, GUC_UNIT_S, &hint)) {
-    *microseconds = seconds < 0 ? kNoLimit : seconds * USECS_PER_SEC;
-    return seconds >= -1;
-  }
-  ErrorSaveContext errors = {};
-  errors.type = T_ErrorSaveContext;
-  Datum result = 0;
-  if (!DirectInputFunctionCallSafe(interval_in, const_cast<char*>(text), InvalidOid, -1,
-                                   reinterpret_cast<fmNodePtr>(&errors), &result)) {
-    return false;
-  }
-  const Interval* interval = DatumGetIntervalP(result);
-  if (INTERVAL_NOT_FINITE(interval)) return false;
-  const std::int64_t days = interval->day + std::int64_t{interval->month} * DAYS_PER_MONTH;
-  *microseconds = interval->time + days * USECS_PER_DAY;
-  return *microseconds >= 0;
-}
-
-bool check_duration(char** value, void** extra, GucSource) {
-  std::int64_t microseconds = 0;
-  if (!parse_duration(*value, &microseconds)) {
-    GUC_check_errhint("A time has a unit (\"7d\", \"36h\", \"90min\") or is an interval (\"7 days\").");
-    return false;
-  }
-  auto* copy = static_cast<std::int64_t*>(guc_malloc(LOG, sizeof(microseconds)));
+bool keep(std::int64_t value, void** extra) {
+  auto* copy = static_cast<std::int64_t*>(guc_malloc(LOG, sizeof(value)));
   if (copy == nullptr) return false;
-  *copy = microseconds;
+  *copy = value;
   *extra = copy;
   return true;
 }
 
-void assign_retention_time(const char*, void* extra) { retention_time = *static_cast<const std::int64_t*>(extra); }
+bool check_duration(char** value, void** extra, GucSource) {
+  std::int64_t microseconds = 0;
+  return parse_duration(*value, &microseconds) && keep(microseconds, extra);
+}
+
+bool check_size(char** value, void** extra, GucSource) {
+  std::int64_t megabytes = 0;
+  return parse_size(*value, &megabytes) && keep(megabytes, extra);
+}
+
+// Changes one of the two bounds. The first values are those of the start.
+void change(std::int64_t* bound, const void* extra) {
+  const std::int64_t value = *static_cast<const std::int64_t*>(extra);
+  if (value == *bound) return;
+  *bound = value;
+  bounds_since = process_shared_preload_libraries_in_progress ? 0 : GetCurrentTimestamp();
+}
+
+void assign_retention_time(const char*, void* extra) { change(&retention_time, extra); }
+void assign_retention_size(const char*, void* extra) { change(&retention_size_mb, extra); }
 void assign_max_travel_age(const char*, void* extra) { max_travel_age = *static_cast<const std::int64_t*>(extra); }
+void assign_grace(const char*, void* extra) { grace = *static_cast<const std::int64_t*>(extra); }
 
 bool time_is_limited() { return retention_time > 0; }
 bool size_is_limited() { return retention_size_mb > 0; }
@@ -96,7 +93,7 @@ std::uint64_t room_for_deltas(const HistorySize& size) {
   const std::uint64_t limit = static_cast<std::uint64_t>(retention_size_mb) * kMegabyte;
   const std::uint64_t least = size.images() / 8 + kMegabyte;
   if (limit >= size.images() + least) return limit - size.images();
-  static int warned_of = 0;
+  static std::int64_t warned_of = 0;
   if (warned_of != retention_size_mb) {
     warned_of = retention_size_mb;
     ereport(WARNING,
@@ -142,8 +139,42 @@ std::optional<MultiXactId> oldest_multixact_at(Reader& reader, Lsn lsn) {
   return checkpoint.oldestMulti;
 }
 
+// When this process first looked with the bounds as they are.
+TimestampTz first_look_with_bounds(TimestampTz now) {
+  static TimestampTz bounds = -1;
+  static TimestampTz first_look = 0;
+  if (bounds != bounds_since) first_look = now;
+  bounds = bounds_since;
+  return first_look;
+}
+
+bool is_more_than_half(const TimeMark& wanted, const History& history, TimestampTz now) {
+  return (wanted.time - history.horizon.time) > (now - history.horizon.time) / 2 ||
+         history.size.deltas_up_to(wanted.lsn) > history.size.deltas() / 2;
+}
+
+// New bounds may be a mistake, and what they take away is gone for good: the log says so before more than half of
+// history goes, which waits until the end of the grace period.
+bool must_wait(const TimeMark& wanted, const History& history, TimestampTz now, TimestampTz end) {
+  static TimestampTz warned_of = 0;
+  if (now > end || !is_more_than_half(wanted, history, now)) return false;
+  if (warned_of != end) {
+    warned_of = end;
+    ereport(WARNING,
+            (errmsg("strata: more than half of history will be taken away at %s", pstrdup(timestamptz_to_str(end))),
+             errdetail("\"strata.retention_time\" is %s and \"strata.retention_size\" is %s: history from %s would "
+                       "begin at %s.",
+                       retention_time_text, retention_size_text, pstrdup(timestamptz_to_str(history.horizon.time)),
+                       pstrdup(timestamptz_to_str(wanted.time))),
+             errhint("Set them to what is wanted before that. \"strata.retention_grace\" is the time that is left "
+                     "for it.")));
+  }
+  return now < end;
+}
+
+TimestampTz next_look = 0;
+
 bool time_to_look(TimestampTz now) {
-  static TimestampTz next_look = 0;
   static unsigned reloads = 0;
   if (now < next_look && reloads == configuration_reloads()) return false;
   reloads = configuration_reloads();
@@ -155,11 +186,14 @@ bool time_to_look(TimestampTz now) {
 
 }  // namespace
 
+std::int64_t retention_grace() { return std::max<std::int64_t>(grace, 0); }
+
 bool retention_is_limited() { return time_is_limited() || size_is_limited(); }
 
 std::optional<TrimOrder> next_trim() {
   const TimestampTz now = GetCurrentTimestamp();
   if (!retention_is_limited() || !time_to_look(now)) return std::nullopt;
+  const TimestampTz end = first_look_with_bounds(now) + retention_grace();
   Reader* reader = nullptr;
   pg::caught([&] { reader = &pg::store_reader(); });
   const History history{
@@ -172,6 +206,10 @@ std::optional<TrimOrder> next_trim() {
     if (by_size && (!wanted || by_size->lsn > wanted->lsn)) wanted = by_size;
   }
   if (!wanted || wanted->lsn <= history.horizon.lsn) return std::nullopt;
+  if (must_wait(*wanted, history, now, end)) {
+    next_look = std::min(next_look, end);
+    return std::nullopt;
+  }
 
   // From here on nobody new goes below it; who is there already shows below.
   const Horizon horizon{.lsn = wanted->lsn, .time = wanted->time};
@@ -189,8 +227,13 @@ void define_retention_settings() {
   DefineCustomStringVariable("strata.retention_time", "How far back history reaches at least.",
                              "A time with a unit, or an interval. 0 or -1: no limit.", &retention_time_text, "0",
                              PGC_SIGHUP, 0, check_duration, assign_retention_time, nullptr);
-  DefineCustomIntVariable("strata.retention_size", "How large history may be on disk.", "0: no limit.",
-                          &retention_size_mb, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("strata.retention_size", "How large history may be on disk.",
+                             "A size with a unit. 0 or -1: no limit.", &retention_size_text, "0", PGC_SIGHUP, 0,
+                             check_size, assign_retention_size, nullptr);
+  DefineCustomStringVariable("strata.retention_grace",
+                             "How long new bounds wait before they take away more than half of history.",
+                             "A time with a unit, or an interval. 0: not at all.", &grace_text, "1h", PGC_SIGHUP, 0,
+                             check_duration, assign_grace, nullptr);
   DefineCustomStringVariable("strata.max_travel_age",
                              "How long a session may stay at a moment that retention wants to be gone.",
                              "A time with a unit, or an interval. -1: for ever.", &max_travel_age_text, "1h",

@@ -11,6 +11,9 @@ namespace strata::workers {
 // REQUIRES: called from _PG_init while the postmaster preloads libraries.
 void define_retention_settings();
 
+// How long settings that take away much of history wait before they do: microseconds.
+[[nodiscard]] std::int64_t retention_grace();
+
 // Whether there is any bound.
 [[nodiscard]] bool retention_is_limited();
 

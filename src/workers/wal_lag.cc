@@ -4,6 +4,7 @@ extern "C" {
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "miscadmin.h"
 #include "postmaster/bgwriter.h"
 #include "replication/slot.h"
 #include "storage/lwlock.h"
@@ -16,6 +17,8 @@ extern "C" {
 
 #include "pg/guard.h"
 #include "pg/wal_space.h"
+#include "workers/retention.h"
+#include "workers/setting_units.h"
 #include "workers/slot.h"
 
 namespace strata::workers {
@@ -32,7 +35,32 @@ constexpr int kLittlePatience = 1000;
 
 constexpr int kAutomatic = -1;
 constexpr int kNoLimit = 0;
-int max_wal_lag_mb = kAutomatic;
+std::int64_t max_wal_lag_mb = kAutomatic;
+char* max_wal_lag_text = nullptr;
+
+// What a reload has made smaller, for a while: the value before it, and since when.
+std::int64_t previous_mb = kAutomatic;
+TimestampTz changed_at = 0;
+
+bool check_max_wal_lag(char** value, void** extra, GucSource) {
+  std::int64_t megabytes = 0;
+  if (!parse_size(*value, &megabytes)) return false;
+  auto* copy = static_cast<std::int64_t*>(guc_malloc(LOG, sizeof(megabytes)));
+  if (copy == nullptr) return false;
+  *copy = megabytes;
+  *extra = copy;
+  return true;
+}
+
+void assign_max_wal_lag(const char*, void* extra) {
+  const std::int64_t megabytes = *static_cast<const std::int64_t*>(extra);
+  if (megabytes == max_wal_lag_mb) return;
+  if (!process_shared_preload_libraries_in_progress) {
+    previous_mb = max_wal_lag_mb;
+    changed_at = GetCurrentTimestamp();
+  }
+  max_wal_lag_mb = megabytes;
+}
 
 // History may have the room that WAL takes and that is free, but for what WAL needs in any case; of little room half.
 Lsn automatic_limit(Lsn lag) {
@@ -42,16 +70,37 @@ Lsn automatic_limit(Lsn lag) {
   return room / 2 > space.reserve ? room - space.reserve : room / 2;
 }
 
-Lsn limit_at(Lsn lag) {
-  if (max_wal_lag_mb == kNoLimit) return kMaxLsn;
-  if (max_wal_lag_mb == kAutomatic) return automatic_limit(lag);
-  return static_cast<Lsn>(max_wal_lag_mb) * kMegabyte;
+Lsn limit_of(std::int64_t setting_mb, Lsn lag) {
+  if (setting_mb == kNoLimit) return kMaxLsn;
+  if (setting_mb == kAutomatic) return automatic_limit(lag);
+  return static_cast<Lsn>(setting_mb) * kMegabyte;
 }
 
 bool room_runs_out() {
   const pg::WalSpace space = pg::wal_space();
   return space.known && space.free < space.reserve / 2;
 }
+
+// Giving history up is for good: a smaller limit that would do so at once waits for a while, and the log says so
+// before. Not where the disk of WAL fills.
+bool waits_for_grace(Lsn lag) {
+  static TimestampTz warned_of = 0;
+  if (changed_at == 0 || lag <= limit_of(max_wal_lag_mb, lag) || lag > limit_of(previous_mb, lag)) return false;
+  const TimestampTz end = changed_at + retention_grace();
+  if (GetCurrentTimestamp() >= end || room_runs_out()) return false;
+  if (warned_of == end || MyBackendType != B_BG_WORKER) return true;
+  warned_of = end;
+  pg::caught([&] {
+    ereport(WARNING, (errmsg("strata: history will be given up at %s", timestamptz_to_str(end)),
+                      errdetail("%llu MB of WAL are held back, and \"strata.max_wal_lag\" is %s now.",
+                                static_cast<unsigned long long>(lag / kMegabyte), max_wal_lag_text),
+                      errhint("Set it to what is wanted before that. \"strata.retention_grace\" is the time that is "
+                              "left for it.")));
+  });
+  return true;
+}
+
+Lsn limit_at(Lsn lag) { return limit_of(waits_for_grace(lag) ? previous_mb : max_wal_lag_mb, lag); }
 
 // Why history ends.
 std::string describe(Lsn lag) {
@@ -109,9 +158,9 @@ void invalidate(ReplicationSlot* slot) {
 }  // namespace
 
 void define_wal_lag_settings() {
-  DefineCustomIntVariable("strata.max_wal_lag", "How much WAL may be held back for history before it is given up.",
-                          "-1: as much as leaves WAL enough room on its disk. 0: no limit.", &max_wal_lag_mb,
-                          kAutomatic, kAutomatic, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("strata.max_wal_lag", "How much WAL may be held back for history before it is given up.",
+                             "A size with a unit. -1: as much as leaves WAL enough room on its disk. 0: no limit.",
+                             &max_wal_lag_text, "-1", PGC_SIGHUP, 0, check_max_wal_lag, assign_max_wal_lag, nullptr);
 }
 
 Lsn max_unflushed_wal() { return std::min(kMaxUnflushedWal, limit_at(0) / 2); }

@@ -27,6 +27,8 @@ my %default_conf = (
 	max_prepared_transactions => 10,
 	# So that merges come soon.
 	'strata.merge_threshold' => 8,
+	# What retention may take away goes at once.
+	'strata.retention_grace' => 0,
 	timezone => "'UTC'",
 	# A superuser named strata would else create its tables in the schema of the extension.
 	search_path => "'public'",

@@ -34,18 +34,49 @@ sub horizon_passes
 	return $node->poll_query_until('postgres', "SELECT lsn >= '$lsn' FROM strata.horizon()");
 }
 
-# Settings are read as PostgreSQL's others, and as intervals.
+# Settings are read as PostgreSQL's others, and as intervals. What takes history away wants a unit: a number may mean another one.
 for my $case (['strata.retention_time', '7 days', 1], ['strata.retention_time', '7d', 1], ['strata.retention_time', '90min', 1],
 	['strata.retention_time', '1 month', 1], ['strata.retention_time', '-1', 1], ['strata.retention_time', 'soon', 0],
 	['strata.retention_time', '-7 days', 0], ['strata.retention_size', '100GB', 1], ['strata.retention_size', '4TB', 1],
-	['strata.max_travel_age', '2 hours', 1], ['strata.max_travel_age', 'x', 0])
+	['strata.max_travel_age', '2 hours', 1], ['strata.max_travel_age', 'x', 0], ['strata.max_travel_age', '5', 0], ['strata.max_travel_age', '-1', 1],
+	['strata.retention_time', '7', 0], ['strata.retention_time', ' 7 ', 0], ['strata.retention_time', '7.5', 0], ['strata.retention_time', '1e3', 0],
+	['strata.retention_time', '-2', 0], ['strata.retention_time', '6m', 0], ['strata.retention_time', '6 M', 0], ['strata.retention_time', '6mon', 1],
+	['strata.retention_time', '1:30', 0], ['strata.retention_time', 'P6M', 1], ['strata.retention_time', '0 s', 0], ['strata.retention_time', '500ms', 1],
+	['strata.retention_time', '0', 1], ['strata.retention_size', '100', 0], ['strata.retention_size', '0', 1], ['strata.retention_size', '-1', 1],
+	['strata.retention_size', '1kB', 0], ['strata.retention_size', '-5GB', 0], ['strata.max_wal_lag', '1024', 0], ['strata.max_wal_lag', '10GB', 1],
+	['strata.max_wal_lag', '0', 1], ['strata.max_wal_lag', '-1', 1], ['strata.retention_grace', '10', 0], ['strata.retention_grace', '10min', 1])
 {
 	my ($name, $value, $good) = @$case;
 	my ($out, $error) = try_sql($node, "ALTER SYSTEM SET $name = '$value'");
 	ok($good ? $error eq '' : $error =~ /ERROR:  22023: invalid value for parameter "$name": "$value"/, "$name = $value")
 	  or diag($error);
+	like($error, qr/HINT:  A (time|size) needs a unit/, 'the hint says what is missing') unless $good;
 }
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+
+# New bounds that take away more than half of history wait for a while, and the log says so before.
+churn($node, 3);
+for my $case ([ 'strata.retention_size', '1MB' ], [ 'strata.retention_time', '1s' ])
+{
+	my ($name, $value) = @$case;
+	my $before = moment();
+	churn($node, 1);
+	reached_lsn($node);
+	my $horizon = $node->safe_psql('postgres', 'SELECT lsn FROM strata.horizon()');
+	my $offset = -s $node->logfile;
+	set('strata.retention_grace' => '1h', $name => $value);
+	ok($node->wait_for_log(qr/WARNING: .*strata: more than half of history will be taken away at .*\n.*DETAIL: .*"$name" is $value.*\n.*HINT: .*retention_grace/, $offset), "$name = $value: the log says what will happen");
+	is($node->safe_psql('postgres', 'SELECT lsn FROM strata.horizon()'), $horizon, 'it does not happen yet');
+	is(at_lsn($node, $before->{lsn}, 'SELECT count(*), sum(n), sum(id) FROM many'), $before->{rows}, 'history is there');
+	set($name => '0');
+	set('strata.retention_grace' => '2s');
+	$offset = -s $node->logfile;
+	set($name => $value);
+	ok($node->wait_for_log(qr/more than half of history will be taken away/, $offset), 'a new bound is told again');
+	ok($node->poll_query_until('postgres', "SELECT lsn > '$horizon' FROM strata.horizon()"), 'and after the grace period it holds');
+	$node->safe_psql('postgres', "ALTER SYSTEM RESET $name; ALTER SYSTEM RESET strata.retention_grace");
+	$node->reload;
+}
 
 # By time.
 churn($node, 2);

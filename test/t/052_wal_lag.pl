@@ -54,6 +54,27 @@ sub in_log
 	return scalar(() = slurp_file($node->logfile, $offset) =~ /$pattern/g);
 }
 
+# A smaller limit that would end history at once waits for a while, and the log says so before.
+{
+	my $old = moment();
+	chmod 0500, $store or die "chmod: $!";
+	set('strata.max_wal_lag', '0');
+	write_wal($node, 8);
+	cmp_ok($node->safe_psql('postgres', kept_bytes()), '>', 64 * 1024 * 1024, 'much WAL is kept');
+	my $offset = -s $node->logfile;
+	set('strata.retention_grace', '1h');
+	set('strata.max_wal_lag', '64MB');
+	ok($node->wait_for_log(qr/WARNING: .*strata: history will be given up at .*\n.*DETAIL: .*"strata.max_wal_lag" is 64MB.*\n.*HINT: .*retention_grace/, $offset), 'the log says what will happen');
+	write_wal($node, 1);
+	cmp_ok($node->safe_psql('postgres', kept_bytes()), '>', 64 * 1024 * 1024, 'it does not happen yet');
+	set('strata.max_wal_lag', '0');
+	chmod 0700, $store or die "chmod: $!";
+	ok($node->poll_query_until('postgres', kept_bytes() . ' < 64 * 1024 * 1024'), 'history goes on');
+	is(at($node, $old->{time}, 'SELECT count(*) FROM t'), 1, 'who takes the limit back in time loses nothing');
+	set('strata.retention_grace', '0');
+	$node->safe_psql('postgres', 'DELETE FROM t; INSERT INTO t VALUES (1)');
+}
+
 # The store's disk refuses writes.
 set('strata.max_wal_lag', '64MB');
 my $old = moment();
