@@ -11,7 +11,7 @@ PREFIX ?=
 CHECK = scripts/check.sh
 
 .PHONY: all deps debug asan fuzz demo demo-stop install lint format bench clean
-.PHONY: check check-unit check-fuzz check-tap check-oracle check-undrop check-crash check-mutations check-regress
+.PHONY: check check-unit check-fuzz check-tap check-oracle check-undrop check-crash check-mutations check-poolers check-regress
 
 all: deps
 	cmake --preset release
@@ -57,6 +57,11 @@ check-crash: debug
 # MUTATION_SEED=... repeats a run, MUTATION_ROUNDS=... makes it longer.
 check-mutations: debug
 	$(CHECK) mutations
+
+# With Debian's PgBouncer, which check-tap asks nobody to install.
+check-poolers: debug
+	scripts/deps.sh poolers
+	TESTS=test/t/047_pgbouncer.pl $(CHECK) tap
 
 check-regress: all debug
 	$(CHECK) regress

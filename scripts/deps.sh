@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing. Asks first, unless CI=true or run as root.
 #
-# usage: scripts/deps.sh [bench]    with those that only the benchmarks need
+# usage: scripts/deps.sh [bench|poolers]    with those that only the benchmarks, or the test of PgBouncer, need
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -20,6 +20,9 @@ packages=(
 )
 # The server of mariadb-server, without the package that would start it as a service of the machine.
 [ "${1:-}" != bench ] || packages+=(python3 python3-psycopg2 python3-mysqldb mariadb-server-core mariadb-client zstd)
+
+# Starts as a service of the machine, where that has an init.
+[ "${1:-}" != poolers ] || packages+=(pgbouncer)
 
 missing=()
 for package in "${packages[@]}"; do

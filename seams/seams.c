@@ -39,9 +39,20 @@ extern void strata_real_process_shared_preload_libraries(void);
 extern void strata_real_InitializeMaxBackends(void);
 extern void strata_real_RegisterBackgroundWorker(BackgroundWorker* worker);
 
+/* A name that is nearly right must not be taken in silence for one that nobody knows. */
+static bool refuse_dotted_name(char** value, void** extra, GucSource source) {
+  (void)value;
+  (void)extra;
+  if (source == PGC_S_DEFAULT) return true;
+  GUC_check_errmsg("unrecognized configuration parameter \"strata.enabled\"");
+  GUC_check_errhint("The parameter is named strata_enabled.");
+  return false;
+}
+
 /* Defines strata_enabled among PostgreSQL's own settings: its name has no dot, so it must be there before the file is
  * read. */
 void InitializeGUCOptions(void) {
+  static char* dotted_name;
   bool in_preload = process_shared_preload_libraries_in_progress;
 
   strata_real_InitializeGUCOptions();
@@ -50,6 +61,8 @@ void InitializeGUCOptions(void) {
   process_shared_preload_libraries_in_progress = true;
   DefineCustomBoolVariable("strata_enabled", "Keeps the history of the cluster and allows travel to any moment in it.",
                            NULL, &strata_enabled, false, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+  DefineCustomStringVariable("strata.enabled", "Not a setting: strata_enabled is.", NULL, &dotted_name, "", PGC_USERSET,
+                             GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, refuse_dotted_name, NULL, NULL);
   process_shared_preload_libraries_in_progress = in_preload;
 }
 

@@ -38,6 +38,9 @@
 --                        error (XX001); 512 are told apart
 --   redo_fault,
 --   redo_fault_time      the last of them: block, relation's file, LSN and reason; null when there is none
+--   clock_behind_until   where the server's clock has been set back: the latest timestamp of a transaction, which is later than
+--                        now. Until the clock has passed it, times, 'now' among them, stand for moments before the first such
+--                        transaction; LSNs reach everything. Null as a rule
 DROP FUNCTION strata.status();
 CREATE FUNCTION strata.status(
     OUT state text,
@@ -70,11 +73,21 @@ CREATE FUNCTION strata.status(
     OUT held_wal_limit bigint,
     OUT redo_faults bigint,
     OUT redo_fault text,
-    OUT redo_fault_time timestamp with time zone)
+    OUT redo_fault_time timestamp with time zone,
+    OUT clock_behind_until timestamp with time zone)
 RETURNS record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_status';
 COMMENT ON FUNCTION strata.status() IS 'what the history of this cluster is doing, what it costs, and its last error';
+
+-- The LSN that stands for a time in the forms that strata.travel_time takes: as timestamptz reads it, or an interval that lies in
+-- the past ('-10 minutes', '10 minutes ago'), counted from the start of the transaction as 'now' is. Errors: 22007 for another
+-- text, 22023 for a time that cannot be reached.
+CREATE FUNCTION strata.lsn_at(moment text)
+RETURNS pg_lsn
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'strata_lsn_at_words';
+COMMENT ON FUNCTION strata.lsn_at(text) IS 'the LSN that stands for a time, or for ''-10 minutes''';
 
 -- Rows of another moment, beside those that the session sees. Each of these functions sends a traveller: a background worker
 -- that goes to the moment and runs there what the function asks for, in the same database, under the current role and

@@ -41,6 +41,9 @@ class RecordTranslator {
   // The last record's entries must be published before the next record is translated: it may depend on them.
   [[nodiscard]] bool must_publish() const { return must_publish_; }
 
+  // The latest timestamp of a commit or abort so far; 0 before the first one.
+  [[nodiscard]] std::int64_t newest_time() const { return newest_time_; }
+
  private:
   // By resource manager; one file for each group.
   void dispatch();

@@ -3,6 +3,7 @@ extern "C" {
 #include "seams_includes.h"
 
 #include "miscadmin.h"
+#include "utils/guc.h"
 
 #include "seams.h"
 
@@ -59,4 +60,5 @@ void _PG_init(void) {
   strata::workers::register_compaction_worker();
   strata::workers::register_flush_worker();
   strata::workers::install_first_start_hook();
+  MarkGUCPrefixReserved("strata");
 }

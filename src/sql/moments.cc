@@ -3,6 +3,7 @@ extern "C" {
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 }
@@ -12,6 +13,7 @@ extern "C" {
 #include "pg/shared_state.h"
 #include "sql/prerequisites.h"
 #include "travel/resolve.h"
+#include "travel/settings.h"
 
 namespace strata::sql {
 
@@ -21,6 +23,12 @@ PG_FUNCTION_INFO_V1(strata_lsn_at);
 Datum strata_lsn_at(PG_FUNCTION_ARGS) {
   require_horizon();
   PG_RETURN_LSN(travel::resolve_time(PG_GETARG_TIMESTAMPTZ(0)));
+}
+
+PG_FUNCTION_INFO_V1(strata_lsn_at_words);
+Datum strata_lsn_at_words(PG_FUNCTION_ARGS) {
+  require_horizon();
+  PG_RETURN_LSN(travel::resolve_time(travel::time_in_words(text_to_cstring(PG_GETARG_TEXT_PP(0)))));
 }
 
 PG_FUNCTION_INFO_V1(strata_time_at);

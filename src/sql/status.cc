@@ -25,6 +25,7 @@ extern "C" {
 #include "pg/store_reader.h"
 #include "sql/prerequisites.h"
 #include "sql/row.h"
+#include "travel/resolve.h"
 #include "travel/session.h"
 #include "workers/wal_lag.h"
 
@@ -236,6 +237,8 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   row_values.add_int(static_cast<int64>(redo_faults));
   row_values.add_text(text_of(redo_fault));
   row_values.add(TimestampTzGetDatum(redo_fault.time), redo_fault.lsn == kInvalidLsn);
+  const TimestampTz behind_until = no_horizon || store.error.set ? 0 : travel::clock_is_behind_until();
+  row_values.add(TimestampTzGetDatum(behind_until), behind_until == 0);
   PG_RETURN_DATUM(row(fcinfo, row_values.values(), row_values.nulls()));
 }
 

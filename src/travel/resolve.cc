@@ -128,7 +128,32 @@ void wait_for_commits_under_way() {
   pfree(commits);
 }
 
+// Times go by timestamps, which say less than WAL does while the clock repeats itself.
+void tell_that_clock_is_behind(XLogRecPtr lsn) {
+  const TimestampTz until = clock_is_behind_until();
+  static LocalTransactionId told_in = InvalidLocalTransactionId;
+  if (until == 0 || (MyProc->vxid.lxid == told_in && told_in != InvalidLocalTransactionId)) return;
+  told_in = MyProc->vxid.lxid;
+  ereport(WARNING,
+          (errmsg("the clock of the server has been set back"),
+           errdetail("A transaction ended at %s, which is later than now. The time stands for LSN %X/%X, before "
+                     "the first transaction with a later timestamp; what came after that is not seen.",
+                     printed(until), LSN_FORMAT_ARGS(lsn)),
+           errhint("Set \"strata.travel_lsn\", which reaches everything.")));
+}
+
 }  // namespace
+
+TimestampTz clock_is_behind_until() {
+  const TimestampTz now = GetCurrentTimestamp();
+  TimestampTz newest = 0;
+  Reader& reader = pg::store_reader();
+  pg::guarded([&] {
+    const ReadMeter meter(reader, KeyKind::kTimeMark);
+    if (const auto mark = newest_mark_by_time(reader, std::numeric_limits<TimestampTz>::max())) newest = mark->time;
+  });
+  return newest > now ? newest : 0;
+}
 
 XLogRecPtr resolve_time(TimestampTz time) {
   const Horizon horizon = require_history();
@@ -147,6 +172,7 @@ XLogRecPtr resolve_time(TimestampTz time) {
   if (time < later.time || ends.later < later.lsn) {
     raise_out_of_range(time, "history does not reach back that far", later);
   }
+  tell_that_clock_is_behind(std::max<XLogRecPtr>(ends.before, later.lsn));
   // Before the first commit of history its moment is the beginning of history: the rows are the same.
   return std::max<XLogRecPtr>(ends.before, later.lsn);
 }

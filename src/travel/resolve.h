@@ -31,6 +31,10 @@ bool try_claim_moment(XLogRecPtr lsn);
 // if it returns.
 void require_not_trimmed(XLogRecPtr lsn);
 
+// Where the server's clock was set back: the latest timestamp that a commit or abort had before, which is later than
+// now. 0 where there is none.
+TimestampTz clock_is_behind_until();
+
 // The latest timestamp of a commit or abort whose record ends at or before `lsn`; 0 where history holds none. REQUIRES:
 // ingest has reached `lsn`.
 TimestampTz last_commit_at(XLogRecPtr lsn);

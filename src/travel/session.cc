@@ -144,6 +144,17 @@ void begin_reporting_settings() {
   strata_real_BeginReportingGUCOptions();
 }
 
+// Before the client is told that the session is idle: a moment that has come back with the end of a transaction is
+// where the next statement runs, and what is reported must be of it. An empty transaction goes there.
+void report_changed_settings() {
+  if (is_client_session() && IsNormalProcessingMode() && !IsTransactionOrTransactionBlock() &&
+      asks_for_another_moment()) {
+    StartTransactionCommand();
+    CommitTransactionCommand();
+  }
+  strata_real_ReportChangedGUCOptions();
+}
+
 [[noreturn]] void raise_pending_change() {
   if (changed_inside_procedure) {
     ereport(ERROR,
@@ -283,6 +294,7 @@ void install_session_hooks() {
   install_database_hold_seams();
   strata_seams.StartTransactionCommand = start_transaction_command;
   strata_seams.BeginReportingGUCOptions = begin_reporting_settings;
+  strata_seams.ReportChangedGUCOptions = report_changed_settings;
   previous_executor_start = ExecutorStart_hook;
   ExecutorStart_hook = executor_start;
   previous_executor_run = ExecutorRun_hook;

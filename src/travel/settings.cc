@@ -48,15 +48,15 @@ bool soft_parsed(PGFunction input, const char* text, Datum* result) {
                                      reinterpret_cast<fmNodePtr>(&errors), result);
 }
 
-// An interval that lies in the past, counted from the start of the transaction as 'now' is. A number alone says no
-// unit.
+// An interval that does not lie in the future, counted from the start of the transaction as 'now' is. A number alone
+// says no unit.
 bool parse_relative_time(const char* text, TimestampTz* time) {
   Datum interval = 0;
   const bool has_unit = std::strpbrk(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:") != nullptr;
   if (!has_unit || !soft_parsed(interval_in, text, &interval)) return false;
   const TimestampTz now = GetCurrentTransactionStartTimestamp();
   *time = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), interval));
-  if (*time >= now) {
+  if (*time > now) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("interval \"%s\" does not lie in the past", text),
                     errhint("Write \"-10 minutes\" or \"10 minutes ago\".")));
   }
@@ -189,11 +189,13 @@ const char* describe_current_moment() {
 
 const char* describe_way_back() {
   if (database_is_gone()) return "The present has no such database: connect to another one without a moment.";
-  if (is_set_at_start(kTimeSetting)) {
-    return "SET strata.travel_time = '' returns to the present; RESET goes to the moment of the session's start.";
-  }
-  if (is_set_at_start(kLsnSetting)) {
-    return "SET strata.travel_lsn = '' returns to the present; RESET goes to the moment of the session's start.";
+  for (const char* name : {kTimeSetting, kLsnSetting}) {
+    if (!is_set_at_start(name)) continue;
+    // Not everybody can SET: tools with a connection of their own read PGOPTIONS, which beat what is stored.
+    return psprintf(
+        "SET %s = '' returns to the present; RESET goes to the moment of the session's start. A session with "
+        "PGOPTIONS=\"-c %s=\" begins there.",
+        name, name);
   }
   return "RESET strata.travel_time (or strata.travel_lsn) returns to the present.";
 }

@@ -15,8 +15,9 @@ void define_travel_settings();  // from _PG_init
 inline constexpr const char* kTimeSetting = "strata.travel_time";
 inline constexpr const char* kLsnSetting = "strata.travel_lsn";
 
-// The time that strata.travel_time says: what timestamptz reads, or an interval that lies in the past. Raises an ERROR
-// for anything else. REQUIRES: a transaction.
+// The time that strata.travel_time and SQL functions mean by a text: what timestamptz reads, or an interval that lies
+// in the past, counted as 'now' is from the start of the transaction. Raises an ERROR for anything else. REQUIRES: a
+// transaction.
 TimestampTz time_in_words(const char* text);
 
 // Makes this process a traveller: one that goes where a session sends it, and nowhere else.

@@ -5,7 +5,6 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/pg_lsn.h"
-#include "utils/timestamp.h"
 }
 
 #include <cstring>
@@ -18,22 +17,6 @@ extern "C" {
 namespace strata::travellers {
 
 namespace {
-
-bool is_interval(const char* words) {
-  const Size length = std::strlen(words);
-  return words[std::strspn(words, " ")] == '-' || (length > 4 && pg_strcasecmp(words + length - 4, " ago") == 0);
-}
-
-TimestampTz time_of(const char* words) {
-  const Datum text = CStringGetDatum(words);
-  if (!is_interval(words)) {
-    return DatumGetTimestampTz(
-        DirectFunctionCall3(timestamptz_in, text, ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-  }
-  const Datum interval = DirectFunctionCall3(interval_in, text, ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-  return DatumGetTimestampTz(
-      DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), interval));
-}
 
 bool is_lsn(const char* words) {
   const Size high = std::strspn(words, "0123456789abcdefABCDEF");
@@ -59,7 +42,7 @@ XLogRecPtr moment_at_lsn(XLogRecPtr lsn) {
 XLogRecPtr moment_in_words(const char* words) {
   pg::require_enabled();
   if (is_lsn(words)) return moment_at_lsn(DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(words))));
-  return moment_at_time(time_of(words));
+  return moment_at_time(travel::time_in_words(words));
 }
 
 }  // namespace strata::travellers

@@ -14,7 +14,7 @@ namespace strata::travellers {
 // current role has no right to travel so.
 XLogRecPtr moment_at_time(TimestampTz time);
 XLogRecPtr moment_at_lsn(XLogRecPtr lsn);
-// A time as timestamptz reads it, an interval before now ('-10 minutes', '10 minutes ago'), or an LSN.
+// A time in the forms that strata.travel_time takes, or an LSN.
 XLogRecPtr moment_in_words(const char* words);
 
 }  // namespace strata::travellers

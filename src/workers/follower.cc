@@ -4,6 +4,7 @@ extern "C" {
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogutils.h"
+#include "utils/timestamp.h"
 }
 
 #include "pg/activity.h"
@@ -139,8 +140,24 @@ void Follower::serve() {
   let_go_of_flushed_wal();
 }
 
+// Once for each time that the clock is set back. While it is behind, times say less than WAL does.
+void Follower::look_at_clock() {
+  const TimestampTz newest = translator_.newest_time();
+  if (newest <= GetCurrentTimestamp() || newest == told_of_clock_) return;
+  told_of_clock_ = newest;
+  pg::caught([newest] {
+    ereport(
+        WARNING,
+        (errmsg("strata: the clock of the server has been set back: a transaction ended at %s, which is later than now",
+                timestamptz_to_str(newest)),
+         errdetail("Until the clock has passed it, times stand for moments before that transaction."),
+         errhint("\"strata.travel_lsn\" reaches everything.")));
+  });
+}
+
 void Follower::publish() {
   check_wal_lag();
+  look_at_clock();
   unpublished_records_ = 0;
   // Where the next record begins, as sessions see the end of WAL.
   const Lsn end = pg::behind_page_header(position_);

@@ -37,6 +37,7 @@ class Follower {
   bool read_record();
   void ingest_record();
   void publish();
+  void look_at_clock();
   // Of one page of that kind that readers would have to go a long way for. False: there is none. Trouble with it is
   // none of history's.
   bool shorten_chain(KeyKind kind);
@@ -66,7 +67,8 @@ class Follower {
   Portions portions_;
   int unpublished_records_ = 0;
   int failed_reads_ = 0;
-  bool has_caught_up_ = false;  // once since the start
+  std::int64_t told_of_clock_ = 0;  // the timestamp that was later than the clock
+  bool has_caught_up_ = false;      // once since the start
 };
 
 }  // namespace strata::workers

@@ -57,6 +57,18 @@ prints("SET strata.travel_time = 'now'; SELECT pg_is_in_recovery();", 't', 'at "
 prints("SET strata.travel_lsn = '$then_lsn'; $count", 1, 'strata.travel_lsn takes an LSN');
 prints("SELECT strata.lsn_at('$then') <= '$then_lsn' AND strata.lsn_at('$then') > '$before_lsn'", 't', 'a time is where the last commit before it ended');
 
+# Names that are not settings.
+for my $sql ("SET strata.retention_tme = '7 days'", "ALTER SYSTEM SET strata.retention_tme = '7 days'", "ALTER ROLE traveller SET strata.travel_tme = 'now'", "SELECT set_config('strata.x', 'y', false)")
+{
+	my $error = prints($sql, '', "a setting that strata has not is refused: $sql");
+	like($error, qr/ERROR: .*invalid configuration parameter name "strata\.\w+".*DETAIL:  "strata" is a reserved prefix/s, 'as a name that is reserved');
+}
+for my $sql ('SET strata.enabled = on', "ALTER SYSTEM SET strata.enabled = 'off'")
+{
+	like(prints($sql, '', $sql), qr/ERROR: .*unrecognized configuration parameter "strata.enabled".*HINT:  The parameter is named strata_enabled/s, 'the hint names the setting');
+}
+like((try_sql($node, 'SELECT 1', options => '-c strata.travel_tme=now'))[1], qr/FATAL|reserved prefix/, 'a moment that is misspelled at connection does not show the present');
+
 # Errors.
 refused("SET strata.travel_lsn = '$then_lsn'", qr/22023.*cannot set "strata.travel_lsn" while "strata.travel_time" is set.*RESET strata.travel_time/s,
 	'strata.travel_lsn refuses while strata.travel_time is set');

@@ -24,6 +24,7 @@ is($out, 1, 'the session goes on in the present');
 like((try_sql($node, "SET strata.travel_lsn = '0/1'"))[1], qr/55000: .*strata is not enabled/, 'SET strata.travel_lsn is an error');
 like((try_sql($node, 'SELECT 1', options => pgoptions('2020-01-01')))[1], qr/strata is not enabled/, 'travel by PGOPTIONS is an error');
 is(join('|', try_sql($node, 'RESET strata.travel_time; SHOW strata.travel_time; SET strata.travel_time = \'\'; SELECT 1;')), "\n1|", 'RESET, SHOW and the empty value are none');
+like((try_sql($node, 'SET strata.enabled = on'))[1], qr/ERROR: .*unrecognized configuration parameter "strata.enabled".*HINT:  The parameter is named strata_enabled/s, 'a name that is nearly right is an error');
 ($out, $error) = try_sql($node, 'CREATE EXTENSION strata');
 is($error, '', 'the extension can be created');
 for my $call ('strata.status()', 'strata.horizon()', 'strata.layers()', 'strata.lsn_at(now())', "strata.time_at('0/1')", "strata.wait_for('0/1')", "strata.check_pages('pg_class')")

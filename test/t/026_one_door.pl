@@ -104,6 +104,22 @@ prints($count, 3, 'ALTER ROLE RESET works in such a session', user => 'stored');
 $error = prints("ALTER ROLE stored SET strata.travel_time = 'garbage'", '', 'garbage is not stored');
 like($error, qr/22007/, 'it is refused at once');
 
+# Tools that cannot SET.
+$node->safe_psql('postgres', "ALTER ROLE stored SET strata.travel_time = '$then'");
+for my $command ('VACUUM t', 'REINDEX TABLE t', 'CLUSTER')
+{
+	my $error = prints($command, '', "$command at a stored moment is refused", user => 'stored');
+	like($error, qr/25006: cannot execute.*while travelling in time.*HINT:  SET strata.travel_time = '' returns to the present.*PGOPTIONS="-c strata.travel_time=" begins there/s, 'and the hint names what helps, in tools as well');
+}
+for my $tool ('vacuumdb', 'reindexdb')
+{
+	my ($out, $error) = run_command([ $tool, '-U', 'stored', '-d', $node->connstr('postgres') ]);
+	like($error, qr/while travelling in time/, "$tool is refused");
+	local $ENV{PGOPTIONS} = '-c strata.travel_time=';
+	($out, $error) = run_command([ $tool, '-U', 'stored', '-d', $node->connstr('postgres') ]);
+	unlike($error, qr/ERROR|FATAL/, "$tool with an empty moment in PGOPTIONS works");
+}
+
 # Connection against what is stored.
 $node->safe_psql('postgres', "ALTER ROLE stored SET strata.travel_time = '$then'");
 $error = prints("SELECT pg_last_wal_replay_lsn() = '$lsn', current_setting('strata.travel_time') = '';", 't|t',

@@ -50,6 +50,47 @@ is($out, join("\n", map { $_ ? "t\non\non" : "f\noff\noff" } 0, 1, 0, 1, 0), 'fu
 ($out, $error) = try_sql($node, "SET strata.travel_time = '$then'; SET transaction_read_only = off; BEGIN READ WRITE; SELECT 1;");
 like($error, qr/cannot set transaction read-write mode while travelling in time/, 'no transaction of the past is read-write');
 
+# What the server reports to the client, as poolers see it.
+{
+	my $socket = $node->raw_connect();
+	my %reported;
+	my $read = sub {
+		my ($length) = @_;
+		my $bytes = '';
+		while (length $bytes < $length) { sysread($socket, $bytes, $length - length $bytes, length $bytes) or die "the server has gone: $!"; }
+		return $bytes;
+	};
+	my $until_ready = sub {
+		for (;;)
+		{
+			my ($type, $length) = unpack('a N', $read->(5));
+			my $body = $read->($length - 4);
+			if ($type eq 'S') { my ($name, $value) = split /\0/, $body, -1; $reported{$name} = $value; }
+			die $body if $type eq 'E';
+			return if $type eq 'Z';
+		}
+	};
+	my $send = sub { my ($sql) = @_; syswrite($socket, pack('a N', 'Q', 5 + length $sql) . "$sql\0"); $until_ready->(); return; };
+	my $user = $node->safe_psql('postgres', 'SELECT current_user');
+	my $packet = pack('N', 196608) . join('', map { "$_\0" } 'user', $user, 'database', 'postgres', 'options', pgoptions($then)) . "\0";
+	syswrite($socket, pack('N', 4 + length $packet) . $packet);
+	$until_ready->();
+	my $resolved = $node->safe_psql('postgres', "SELECT timestamptz '$then'");
+	is("$reported{'strata.travel_time'}|$reported{'strata.travel_lsn'}|$reported{in_hot_standby}", "$resolved||on", 'the moment of a connection is reported');
+	$send->("SET strata.travel_time = ''");
+	is("$reported{'strata.travel_time'}|$reported{in_hot_standby}", '|off', 'so is the way back');
+	my $lsn = lsn_in($node);
+	$send->("BEGIN; SET LOCAL strata.travel_lsn = '$lsn'; SELECT 1");
+	is($reported{'strata.travel_lsn'}, $lsn, 'SET LOCAL');
+	$send->('COMMIT');
+	is("$reported{'strata.travel_lsn'}|$reported{in_hot_standby}", '|off', 'and its end');
+	$send->("SELECT set_config('strata.travel_time', '$then', false)");
+	is($reported{'strata.travel_time'}, $resolved, 'set_config()');
+	$send->('DISCARD ALL');
+	is($reported{'strata.travel_time'}, $resolved, 'DISCARD ALL goes to the moment of the connection');
+	close $socket;
+}
+
 # Queries in the manner of tools for administration, monitoring and dumps. Each must be answered without any error, by a
 # superuser and by a role with pg_monitor.
 my @queries = (
