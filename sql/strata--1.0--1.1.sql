@@ -89,6 +89,33 @@ LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_lsn_at_words';
 COMMENT ON FUNCTION strata.lsn_at(text) IS 'the LSN that stands for a time, or for ''-10 minutes''';
 
+-- As in 1.0, with what a damaged layer takes away. The function is a new one: who was granted EXECUTE needs that again.
+--   file            MANIFEST, the name of a layer, or that of a file that should not be there
+--   level, entries  of a layer
+--   bytes           on disk
+--   problem         what is wrong with the file, null where nothing is
+--   affected_from,
+--   affected_to     LSNs of the first version that cannot be read, and behind the last one: moments from affected_from on
+--                   need one, of each page until a newer image of it comes; null where the damage takes nothing away
+--   affected        what has such versions: the file of a relation in its main tablespace (base/5/16384, of which
+--                   pg_filenode_relation() knows the table), or the kind of what else it is (commit-log); null where
+--                   that cannot be told: all that has versions between the two LSNs
+DROP FUNCTION strata.verify();
+CREATE FUNCTION strata.verify(
+    OUT file text,
+    OUT level integer,
+    OUT entries bigint,
+    OUT bytes bigint,
+    OUT problem text,
+    OUT affected_from pg_lsn,
+    OUT affected_to pg_lsn,
+    OUT affected text[])
+RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'strata_verify';
+COMMENT ON FUNCTION strata.verify() IS 'check every checksum and every invariant of the store';
+REVOKE EXECUTE ON FUNCTION strata.verify() FROM PUBLIC;
+
 -- Rows of another moment, beside those that the session sees. Each of these functions sends a traveller: a background worker
 -- that goes to the moment and runs there what the function asks for, in the same database, under the current role and
 -- the session's settings, reading only.

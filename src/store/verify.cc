@@ -156,6 +156,7 @@ bool Verifier::Impl::check_layer(const Layer& layer, VerifiedFile& file) {
     progress.bytes_done = before + layer.info.bytes;
     if (slot < 0 && !read_manifest(env, directory).layers.contains(layer.number)) return false;
     file.problem = error.what();
+    file.damage = damage_of(env, path_of(layer.info.name), layer, pause);
   }
   return true;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "store/damage_extent.h"
 #include "store/env.h"
 #include "store/memtable.h"
 
@@ -17,7 +18,8 @@ struct VerifiedFile {
   int level = -1;  // -1: no layer
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;
-  std::string problem;  // empty: the file is sound
+  std::string problem;                 // empty: the file is sound
+  std::optional<DamageExtent> damage;  // of a layer with a problem
 };
 
 struct VerifyProgress {

@@ -64,6 +64,27 @@ for my $at (5, 40, int($bytes / 2), $bytes - 90, $bytes - 3)
 	like($rows, qr/^\Q$layer\E\|file "pg_strata\/\Q$layer\E" [^\n]*$/, "a flipped bit at $at of a layer is found, with the file");
 	flip("$strata/$layer", $at);
 }
+
+# What damage takes away.
+my $verify = q{SELECT affected_from, affected_to, affected FROM strata.verify() WHERE problem IS NOT NULL};
+my $lsns = $node->safe_psql('postgres', "SELECT lsn_begin, lsn_end FROM strata.layers() WHERE name = '$layer'");
+flip("$strata/$layer", $bytes - 90);
+is($node->safe_psql('postgres', $verify), "$lsns|", 'without its footer a layer takes away all that it has');
+flip("$strata/$layer", $bytes - 90);
+# Values stand between blocks of the index, which name what they are of.
+my ($from, $to, $affected);
+for my $part (1 .. 15)
+{
+	my $at = int($bytes * $part / 16);
+	flip("$strata/$layer", $at);
+	($from, $to, $affected) = split /\|/, $node->safe_psql('postgres', $verify);
+	flip("$strata/$layer", $at);
+	last if ($affected // '') ne '';
+}
+like($affected, qr{^\{(base/\d+|global)/\d+(,(base/\d+|global)/\d+)*\}$}, "damaged values take relations away: $affected");
+cmp_ok(scalar(split /,/, $affected), '<', 20, 'those of one block, of all that there are');
+is($node->safe_psql('postgres', "SELECT '$from' >= lsn_begin AND '$from' < '$to' AND '$to' <= lsn_end FROM strata.layers() WHERE name = '$layer'"), 't',
+	'within the LSNs of the layer');
 append_to_file("$strata/notes.txt", 'x');
 is($node->safe_psql('postgres', 'SELECT file, problem FROM strata.verify() WHERE problem IS NOT NULL'), 'notes.txt|the file belongs to no store',
 	'and so is a file that should not be there');
