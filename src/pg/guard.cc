@@ -74,10 +74,27 @@ void raise(const CaughtError& error) {
   pg_unreachable();
 }
 
+namespace {
+
+// Null where there is no memory for it: that ERROR must not go past the C++ frames of who has caught the first one.
+ErrorData* copy_error() {
+  const ErrorTarget outside;
+  ErrorData* volatile data = nullptr;
+  sigjmp_buf buffer;
+  if (sigsetjmp(buffer, 0) == 0) {
+    PG_exception_stack = &buffer;
+    data = CopyErrorData();
+  }
+  return data;
+}
+
+}  // namespace
+
 void throw_current_pg_error(MemoryContext context) {
   MemoryContextSwitchTo(context);
-  ErrorData* data = CopyErrorData();
+  ErrorData* data = copy_error();
   FlushErrorState();
+  if (data == nullptr) throw std::bad_alloc();
   const int sqlstate = data->sqlerrcode;
   const std::string message = data->message != nullptr ? data->message : "unknown error";
   FreeErrorData(data);

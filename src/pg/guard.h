@@ -50,20 +50,34 @@ void guarded(F&& f) {
   if (error.set) raise(error);
 }
 
+// Where errors went when it was made: they go there again when it is left, by an exception too.
+class ErrorTarget {
+ public:
+  ErrorTarget() : stack_(PG_exception_stack), context_(error_context_stack) {}
+  ~ErrorTarget() { restore(); }
+  void restore() const {
+    PG_exception_stack = stack_;
+    error_context_stack = context_;
+  }
+
+  ErrorTarget(const ErrorTarget&) = delete;
+  ErrorTarget& operator=(const ErrorTarget&) = delete;
+
+ private:
+  sigjmp_buf* stack_;
+  ErrorContextCallback* context_;
+};
+
 template <typename F>
 void caught(F&& f) {
   MemoryContext context = CurrentMemoryContext;
-  sigjmp_buf* saved_stack = PG_exception_stack;
-  ErrorContextCallback* saved_context = error_context_stack;
+  const ErrorTarget outside;
   sigjmp_buf buffer;
   if (sigsetjmp(buffer, 0) == 0) {
     PG_exception_stack = &buffer;
     f();
-    PG_exception_stack = saved_stack;
-    error_context_stack = saved_context;
   } else {
-    PG_exception_stack = saved_stack;
-    error_context_stack = saved_context;
+    outside.restore();
     throw_current_pg_error(context);
   }
 }
