@@ -41,6 +41,8 @@
 --   clock_behind_until   where the server's clock has been set back: the latest timestamp of a transaction, which is later than
 --                        now. Until the clock has passed it, times, 'now' among them, stand for moments before the first such
 --                        transaction; LSNs reach everything. Null as a rule
+--   given_up,
+--   given_up_time        why and when the history before this one was given up; null when none was since the server started
 DROP FUNCTION strata.status();
 CREATE FUNCTION strata.status(
     OUT state text,
@@ -74,7 +76,9 @@ CREATE FUNCTION strata.status(
     OUT redo_faults bigint,
     OUT redo_fault text,
     OUT redo_fault_time timestamp with time zone,
-    OUT clock_behind_until timestamp with time zone)
+    OUT clock_behind_until timestamp with time zone,
+    OUT given_up text,
+    OUT given_up_time timestamp with time zone)
 RETURNS record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'strata_status';
@@ -1547,3 +1551,12 @@ CREATE FUNCTION strata.find_when(
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'strata_find_when';
 COMMENT ON FUNCTION strata.find_when(text, "any", "any") IS 'the commit at which the rows of a query changed';
+
+-- Gives history up and begins a new one: from then on no moment before the new baseline can be travelled to, for ever. Sessions that
+-- stand in the old history get errors. Returns once the order is given; strata.status() shows the baseline's progress. For a history
+-- that has stopped for good, or that holds what must not be kept. Errors: 42501 for who is no superuser; 55000 in a session that
+-- travels, and where strata is off.
+CREATE FUNCTION strata.begin_anew() RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'strata_begin_anew';
+REVOKE ALL ON FUNCTION strata.begin_anew() FROM PUBLIC;
+COMMENT ON FUNCTION strata.begin_anew() IS 'gives history up and begins a new one';

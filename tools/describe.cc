@@ -36,13 +36,6 @@ Integer number_at(std::string_view value, std::size_t offset) {
   return number;
 }
 
-std::string time_text(const Key& key) {
-  const std::int64_t time = time_of_mark(key);
-  const std::int64_t fraction = ((time % kMicroseconds) + kMicroseconds) % kMicroseconds;
-  const auto seconds = static_cast<std::time_t>((time - fraction) / kMicroseconds + kSecondsTo2000);
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06d}+00", fmt::gmtime(seconds), fraction);
-}
-
 std::string record_text(std::string_view value) {
   const auto manager = number_at<std::uint8_t>(value, 17);
   const std::string name =
@@ -102,6 +95,12 @@ std::string whole_value_text(const Key& key, std::string_view value) {
 
 std::string lsn_text(Lsn lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xFFFFFFFF); }
 
+std::string time_text(std::int64_t time) {
+  const std::int64_t fraction = ((time % kMicroseconds) + kMicroseconds) % kMicroseconds;
+  const auto seconds = static_cast<std::time_t>((time - fraction) / kMicroseconds + kSecondsTo2000);
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06d}+00", fmt::gmtime(seconds), fraction);
+}
+
 std::optional<Lsn> parse_lsn(const std::string& text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string::npos) return std::nullopt;
@@ -152,7 +151,7 @@ std::string key_text(const Key& key) {
     case KeyKind::kTablespace:
       return fmt::format("{} {}", kind, key.tablespace);
     case KeyKind::kTimeMark:
-      return fmt::format("{} {}", kind, time_text(key));
+      return fmt::format("{} {}", kind, time_text(time_of_mark(key)));
     default:
       return kind;
   }

@@ -1,6 +1,7 @@
 // Keys and versions as text.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,9 @@ namespace strata::tool {
 // As PostgreSQL writes it: 0/17C1FF0.
 [[nodiscard]] std::string lsn_text(Lsn lsn);
 [[nodiscard]] std::optional<Lsn> parse_lsn(const std::string& text);
+
+// Microseconds since 2000-01-01 UTC, as 2026-11-28 09:40:00.000000+00.
+[[nodiscard]] std::string time_text(std::int64_t time);
 
 // By its name, for example "relation map"; '-' and '_' stand for the blank.
 [[nodiscard]] std::optional<KeyKind> parse_kind(std::string text);

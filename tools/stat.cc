@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -9,6 +11,7 @@
 #include "describe.h"
 #include "layers.h"
 #include "store/manifest.h"
+#include "store/time_marks.h"
 
 namespace strata::tool {
 
@@ -37,6 +40,7 @@ int stat(const std::string& directory) {
   const ManifestState state = read_manifest(posix_env(), directory);
   std::map<std::pair<bool, int>, Level> levels;
   std::map<std::pair<KeyKind, EntryType>, Entries> entries;
+  std::int64_t last_commit = state.horizon.time;
   for_each_layer(directory, [&](const LayerFile& file) {
     const LayerInfo& layer = file.layer().info;
     Level& level = levels[{layer.image, layer.level}];
@@ -46,7 +50,9 @@ int stat(const std::string& directory) {
     level.bytes += layer.bytes;
     LayerCursor cursor(file);
     for (cursor.seek(encode_key(layer.first_key), kMaxLsn); cursor.valid(); cursor.next()) {
-      Entries& sum = entries[{decode_key(cursor.entry().key).kind, cursor.entry().type}];
+      const Key key = decode_key(cursor.entry().key);
+      if (key.kind == KeyKind::kTimeMark) last_commit = std::max(last_commit, time_of_mark(key));
+      Entries& sum = entries[{key.kind, cursor.entry().type}];
       ++sum.count;
       sum.value_bytes += cursor.entry().value_bytes;
     }
@@ -57,6 +63,7 @@ int stat(const std::string& directory) {
     fmt::print("no baseline yet\n");
   } else {
     fmt::print("horizon {}, flushed up to {}\n", lsn_text(state.horizon.lsn), lsn_text(state.flushed));
+    fmt::print("first moment {}, last commit {}\n", time_text(state.horizon.time), time_text(last_commit));
   }
   fmt::print("\n{:<10} {:>6} {:>8} {:>14} {:>16}\n", "level", "runs", "layers", "entries", "bytes");
   for (const auto& [which, level] : levels) {

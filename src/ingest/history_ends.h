@@ -25,6 +25,6 @@ class HistoryLost : public std::runtime_error {
 };
 
 inline constexpr const char* kBeginAnewHint =
-    "Stop the server, remove the directory pg_strata and start again to begin a new history.";
+    "Execute \"SELECT strata.begin_anew()\" as a superuser to begin a new history.";
 
 }  // namespace strata::ingest

@@ -13,6 +13,7 @@ PGDLLEXPORT void _PG_init(void);
 }
 
 #include "pg/activity.h"
+#include "pg/belonging.h"
 #include "pg/redo_faults.h"
 #include "pg/shared_state.h"
 #include "pg/statistics.h"
@@ -43,6 +44,7 @@ void _PG_init(void) {
   strata::travellers::install_past_scan();
   strata::pg::define_shared_settings();
   strata::pg::register_shared_state();
+  strata::pg::register_belonging();
   strata::pg::register_activity();
   strata::pg::register_redo_faults();
   strata::travel::register_moment_table();

@@ -17,6 +17,7 @@ extern "C" {
 #include <vector>
 
 #include "pg/activity.h"
+#include "pg/belonging.h"
 #include "pg/guard.h"
 #include "pg/lsn_format.h"
 #include "pg/redo_faults.h"
@@ -50,6 +51,7 @@ const char* name_of(pg::HistoryState state) {
 struct Snapshot {
   pg::HistoryState state;
   pg::HistoryError last;
+  pg::HistoryError given_up;
   uint64 blocks_done;
   uint64 blocks_total;
   Horizon horizon;
@@ -65,6 +67,7 @@ Snapshot take_snapshot() {
   snapshot.horizon = shared->horizon;
   SpinLockRelease(&shared->mutex);
   snapshot.last = pg::history_error();
+  snapshot.given_up = pg::why_given_up();
   return snapshot;
 }
 
@@ -173,8 +176,8 @@ class Columns {
 
  private:
   std::size_t count_ = 0;
-  Datum values_[32] = {};
-  bool nulls_[32] = {};
+  Datum values_[40] = {};
+  bool nulls_[40] = {};
 };
 
 }  // namespace
@@ -239,6 +242,8 @@ Datum strata_status(PG_FUNCTION_ARGS) {
   row_values.add(TimestampTzGetDatum(redo_fault.time), redo_fault.lsn == kInvalidLsn);
   const TimestampTz behind_until = no_horizon || store.error.set ? 0 : travel::clock_is_behind_until();
   row_values.add(TimestampTzGetDatum(behind_until), behind_until == 0);
+  row_values.add_text(snapshot.given_up.error);
+  row_values.add(TimestampTzGetDatum(snapshot.given_up.time), snapshot.given_up.error[0] == '\0');
   PG_RETURN_DATUM(row(fcinfo, row_values.values(), row_values.nulls()));
 }
 

@@ -17,6 +17,8 @@ namespace strata {
 inline constexpr std::string_view kManifestName = "MANIFEST";
 inline constexpr std::size_t kMaxProofs = 8;
 inline constexpr std::string_view kManifestTemporaryName = "MANIFEST.tmp";
+// Lies beside them, and is not the store's: the lock of the server that writes here.
+inline constexpr std::string_view kOwnerName = "OWNER";
 
 // What one edit changes, as a whole or not at all.
 struct ManifestEdit {

@@ -61,7 +61,7 @@ void check_together(const ManifestState& state) {
 }
 
 bool is_known_name(const std::string& name) {
-  return name == kManifestName || name == kManifestTemporaryName || name == kHandoverName ||
+  return name == kManifestName || name == kManifestTemporaryName || name == kHandoverName || name == kOwnerName ||
          parse_layer_name(name).has_value();
 }
 

@@ -266,7 +266,7 @@ class Copier {
 
   void pace() {
     handle_interrupts();
-    check_wal_lag();
+    check_history_goes_on();
     give_way_unless_awaited();
     if (bytes_done_ - bytes_reported_ >= kReportBytes) report_progress();
     if (bytes_total_ <= kUnlimitedBytes) return;

@@ -29,6 +29,7 @@ PGDLLEXPORT void strata_compaction_main(Datum argument);
 #include "workers/priority.h"
 #include "workers/process.h"
 #include "workers/retention.h"
+#include "workers/store_owner.h"
 #include "workers/trouble.h"
 #include "workers/wal_lag.h"
 
@@ -174,7 +175,7 @@ void merge() {
 
 // Does what there is to do.
 Pause compact() {
-  if (!merging_is_wanted()) {
+  if (!merging_is_wanted() || !share_store()) {
     compactor.reset();
     pg::report_compaction(compaction_enabled ? pg::CompactionState::kWaiting : pg::CompactionState::kOff);
     return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};

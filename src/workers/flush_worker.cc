@@ -24,6 +24,7 @@ PGDLLEXPORT void strata_flush_main(Datum argument);
 #include "workers/portions.h"
 #include "workers/priority.h"
 #include "workers/process.h"
+#include "workers/store_owner.h"
 
 namespace strata::workers {
 namespace {
@@ -49,6 +50,10 @@ void appear() {
   SpinLockAcquire(&pg::shared_state->mutex);
   pg::shared_state->flush_proc = MyProcNumber;
   SpinLockRelease(&pg::shared_state->mutex);
+}
+
+void open_flusher() {
+  if (flusher != nullptr) return;
   FlusherOptions options;
   options.pause = [] {
     handle_interrupts();
@@ -94,7 +99,13 @@ void flush() {
 void run() {
   appear();
   for (;;) {
-    flush();
+    // Without a flusher ingest does it.
+    if (share_store()) {
+      open_flusher();
+      flush();
+    } else {
+      flusher.reset();
+    }
     nap(kNapWithoutWork, pg::Wait::kFlushIdle);
   }
 }

@@ -156,7 +156,7 @@ void Follower::look_at_clock() {
 }
 
 void Follower::publish() {
-  check_wal_lag();
+  check_history_goes_on();
   look_at_clock();
   unpublished_records_ = 0;
   // Where the next record begins, as sessions see the end of WAL.
@@ -232,7 +232,7 @@ void Follower::persist(const std::function<void()>& f) {
       if (!passes_by_itself(error)) throw;
       report_trouble(error.what());
     }
-    check_wal_lag();
+    check_history_goes_on();
     nap(kNapAfterTrouble, pg::Wait::kIngestRetry);
   }
 }

@@ -15,10 +15,12 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 
 #include "ingest/history_ends.h"
+#include "pg/belonging.h"
 #include "pg/guard.h"
 #include "pg/lsn_format.h"
 #include "pg/pg_env.h"
@@ -30,6 +32,7 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 #include "workers/priority.h"
 #include "workers/process.h"
 #include "workers/slot.h"
+#include "workers/store_owner.h"
 #include "workers/trouble.h"
 #include "workers/wal_lag.h"
 
@@ -109,6 +112,28 @@ void check_identity(const StoreIdentity& store, const StoreIdentity& cluster) {
   }
 }
 
+// Which server has the store instead of this one, as it was told last; empty: none.
+std::string taken_by;
+
+// Nobody here reads what another server writes.
+void report_taken(const std::string& error) {
+  // What was to be dropped was another history.
+  pg_atomic_write_u32(&pg::shared_belonging->begin_anew, 0);
+  store_is_obsolete = false;
+  if (error == taken_by) return;
+  taken_by = error;
+  constexpr const char* kHint = "History goes on here when that server has stopped.";
+  withdraw_history();
+  pg::report_history_error(pg::HistoryState::kStopped, error.c_str(), kHint);
+  ereport(WARNING, (errmsg("strata: history has stopped: %s", error.c_str()), errhint("%s", kHint)));
+}
+
+void report_taken_over() {
+  if (taken_by.empty()) return;
+  taken_by.clear();
+  ereport(LOG, (errmsg("strata: the other server has left \"%s\"", pg::kStoreDirectory)));
+}
+
 // A file that an earlier writer wanted is still being made.
 bool flusher_is_at_it() { return pg::shared_store->flushes().held_arena() >= 0; }
 
@@ -116,15 +141,58 @@ FlusherHooks flusher_hooks() {
   return {.wake = pg::wake_flusher,
           .wait =
               [] {
-                check_wal_lag();
+                check_history_goes_on();
                 nap(kNapForFlusher, pg::Wait::kIngestFlush);
               },
           .prove = write_proof};
 }
 
+// A copy that was taken while the store was written may lack layers, or have pieces of them.
+void check_copy_is_whole(const Writer& writer) {
+  for (const LayerInfo& layer : writer.layers()) {
+    const std::string path = std::string(pg::kStoreDirectory) + "/" + layer.name;
+    if (!pg::pg_env().exists(path) || pg::pg_env().open(path)->size() != layer.bytes) {
+      throw HistoryLost("\"pg_strata\" is a copy that is not whole: \"" + layer.name + "\" is missing or torn");
+    }
+  }
+}
+
+std::unique_ptr<Writer> open_writer(const StoreIdentity& cluster, const Ownership& ownership) {
+  Env& env = pg::pg_env();
+  try {
+    if (!Writer::store_exists(env, pg::kStoreDirectory)) Writer::create_store(env, pg::kStoreDirectory, cluster);
+    return std::make_unique<Writer>(env, pg::kStoreDirectory, *pg::shared_store, StoreOptions(), flusher_hooks());
+  } catch (const StoreError& error) {
+    if (!ownership.is_copy || error.kind() != ErrorKind::kCorrupt) throw;
+    throw HistoryLost(std::string("\"pg_strata\" is a copy that is not whole: ") + error.what());
+  }
+}
+
+// Throws where the store is not the history of this cluster.
+void check_belonging(const Writer& writer, const StoreIdentity& cluster, const Ownership& ownership) {
+  try {
+    check_identity(writer.identity(), cluster);
+    if (writer.horizon().lsn == kInvalidLsn) return;
+    // A slot that has lost its WAL says more than the segment that is gone.
+    check_wal_lag();
+    check_continuity(writer);
+    if (ownership.is_copy) check_copy_is_whole(writer);
+  } catch (const HistoryLost& lost) {
+    if (!ownership.is_other || pg_atomic_read_u32(&pg::shared_belonging->begin_anew) != 0) throw;
+    // Two servers share the folder; what is here is another one's.
+    leave_store();
+    if (drop_slot()) ask_for_checkpoint();
+    throw ingest::HistoryEnds(std::string("\"pg_strata\" holds the history of another data directory: ") + lost.what(),
+                              "Give this server a folder of its own, or execute \"SELECT strata.begin_anew()\" as a "
+                              "superuser to drop that history.");
+  }
+}
+
 // From opening the store to the end of the process. Throws where history cannot go on.
 void keep_history() {
   check_settings();
+  const Ownership ownership = own_store();
+  report_taken_over();
   Env& env = pg::pg_env();
   if (store_is_obsolete) {
     while (flusher_is_at_it()) nap(kNapForFlusher, pg::Wait::kIngestFlush);
@@ -132,13 +200,16 @@ void keep_history() {
   }
   store_is_obsolete = false;
   const StoreIdentity cluster = identity_of_cluster();
-  if (!Writer::store_exists(env, pg::kStoreDirectory)) Writer::create_store(env, pg::kStoreDirectory, cluster);
-  Writer writer(env, pg::kStoreDirectory, *pg::shared_store, {}, flusher_hooks());
-  check_identity(writer.identity(), cluster);
+  const std::unique_ptr<Writer> opened = open_writer(cluster, ownership);
+  Writer& writer = *opened;
+  const TimestampTz began_checking = GetCurrentTimestamp();
+  check_belonging(writer, cluster, ownership);
   if (writer.horizon().lsn != kInvalidLsn) {
-    // A slot that has lost its WAL says more than the segment that is gone.
-    check_wal_lag();
-    check_continuity(writer);
+    ereport(LOG,
+            (errmsg("strata: history goes on at %X/%X: WAL is the one that it was made of, as %zu proofs showed in "
+                    "%.1f ms",
+                    LSN_FORMAT_ARGS(writer.flushed_lsn()), writer.proofs().size(),
+                    static_cast<double>(GetCurrentTimestamp() - began_checking) / 1000.0)));
   }
 
   const Lsn kept_from = take_slot();
@@ -150,6 +221,8 @@ void keep_history() {
                          TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()))));
   }
   if (writer.proofs().empty()) writer.add_proof();
+  settle_ownership();
+  pg::wake_flusher();
   publish_horizon(writer.horizon());
   pg::report_history_error(pg::HistoryState::kRunning, "", "");
   give_way();
@@ -180,13 +253,15 @@ void report_end(const std::string& error, const std::string& hint) {
 void give_up_history(const char* reason) {
   constexpr const char* kHint = "A new history begins by itself, with a new baseline.";
   withdraw_history();
+  pg_atomic_write_u32(&pg::shared_belonging->begin_anew, 0);
+  pg::report_given_up(reason);
   const std::string error = std::string("history was given up: ") + reason;
   pg::report_history_error(pg::HistoryState::kStarting, error.c_str(), kHint);
   ereport(WARNING, (errmsg("strata: %s", error.c_str()), errhint("%s", kHint)));
   store_is_obsolete = true;
 }
 
-enum class Outcome { kTrouble, kEnd };
+enum class Outcome { kTrouble, kEnd, kTaken };
 
 Outcome try_to_keep_history() {
   try {
@@ -194,6 +269,9 @@ Outcome try_to_keep_history() {
   } catch (const HistoryLost& lost) {
     give_up_history(lost.what());
     return Outcome::kTrouble;
+  } catch (const StoreIsTaken& taken) {
+    report_taken(taken.what());
+    return Outcome::kTaken;
   } catch (const ingest::HistoryEnds& end) {
     report_end(end.what(), end.hint());
   } catch (const StoreError& error) {
@@ -225,12 +303,30 @@ bool history_exists() {
   return exists;
 }
 
-bool wal_lag_ends_history() {
+bool history_is_to_begin_anew() {
   try {
-    check_wal_lag();
+    check_history_goes_on();
     return false;
   } catch (const HistoryLost& lost) {
     give_up_history(lost.what());
+    return true;
+  }
+}
+
+void let_go_of_wal() {
+  try {
+    if (drop_slot()) ask_for_checkpoint();
+  } catch (const pg::PgError& error) {
+    clean_up_after_error();
+    report_trouble(error.what());
+  }
+}
+
+bool keeps_too_much_wal() {
+  try {
+    check_wal_lag();
+    return false;
+  } catch (const HistoryLost&) {
     return true;
   }
 }
@@ -240,18 +336,16 @@ void make_room_for_history() {
   if (!store_is_obsolete) return;
   try {
     if (!flusher_is_at_it()) {
+      own_store();
       Writer::destroy_store(pg::pg_env(), pg::kStoreDirectory);
       store_is_obsolete = false;
     }
+  } catch (const StoreIsTaken& taken) {
+    report_taken(taken.what());
   } catch (const StoreError& error) {
     report_trouble(error.what());
   }
-  try {
-    if (drop_slot()) ask_for_checkpoint();
-  } catch (const pg::PgError& error) {
-    clean_up_after_error();
-    report_trouble(error.what());
-  }
+  let_go_of_wal();
 }
 
 void run() {
@@ -260,9 +354,14 @@ void run() {
     const unsigned reloads = configuration_reloads();
     const Outcome outcome = try_to_keep_history();
     release_slot();
+    if (outcome == Outcome::kTaken) {
+      if (keeps_too_much_wal()) let_go_of_wal();
+      nap(kNapWhileStopped, pg::Wait::kIngestStopped);
+      continue;
+    }
     if (outcome == Outcome::kEnd) {
-      // What a human does about it ends with a reload or a restart.
-      while (configuration_reloads() == reloads && !wal_lag_ends_history())
+      // What a human does about it ends with a reload, a restart or strata.begin_anew().
+      while (configuration_reloads() == reloads && !history_is_to_begin_anew())
         nap(kNapWhileStopped, pg::Wait::kIngestStopped);
       if (!store_is_obsolete) continue;
     }

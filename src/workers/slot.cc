@@ -58,7 +58,7 @@ Lsn take_slot() {
       release_slot();
       if (!logical) throw HistoryLost(kSlotLost);
       throw ingest::HistoryEnds("the replication slot \"strata\" is a logical one",
-                                "Drop the slot with pg_drop_replication_slot('strata') and restart the server.");
+                                "Drop the slot with pg_drop_replication_slot('strata') and reload the configuration.");
     }
   }
   if (MyReplicationSlot->data.restart_lsn == InvalidXLogRecPtr) reserve_wal();

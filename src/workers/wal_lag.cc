@@ -15,6 +15,7 @@ extern "C" {
 
 #include <algorithm>
 
+#include "pg/belonging.h"
 #include "pg/guard.h"
 #include "pg/wal_space.h"
 #include "workers/retention.h"
@@ -175,6 +176,11 @@ void check_wal_lag() {
   if (state.lost) throw HistoryLost(kSlotLost);
   const Lsn lag = lag_of(state);
   if (lag > limit_at(lag)) throw HistoryLost(describe(lag));
+}
+
+void check_history_goes_on() {
+  if (pg_atomic_read_u32(&pg::shared_belonging->begin_anew) != 0) throw HistoryLost("strata.begin_anew() was called");
+  check_wal_lag();
 }
 
 void ask_for_checkpoint() {

@@ -27,6 +27,10 @@ struct WalLag {
 // For ingest. Throws HistoryLost when the slot holds back more than the limit, or has been invalidated. Cheap.
 void check_wal_lag();
 
+// For ingest. Throws HistoryLost when history has to be given up: strata.begin_anew() was called, or as
+// check_wal_lag().
+void check_history_goes_on();
+
 // WAL that is not held back any more goes with the next checkpoint: asks for one, and does not wait.
 void ask_for_checkpoint();
 

@@ -111,6 +111,7 @@ for my $case (
 	$poor->append_conf('postgresql.conf', $cure);
 	$setting =~ /full_page_writes/ ? $poor->reload : $poor->stop;
 }
+$poor->poll_query_until('postgres', "SELECT state <> 'stopped' FROM strata.status()") or die 'the reload has no effect';
 wait_for_history($poor);
 is(state_of($poor, 'state, last_error'), 'running|', 'history begins by itself once everything is set');
 log_is_clean($poor);

@@ -37,7 +37,7 @@ sub seen_at
 
 my $leftover = q{
 SELECT count(*) FROM (SELECT pg_ls_dir('pg_strata') AS file) f
-WHERE file <> 'MANIFEST' AND file NOT IN (SELECT name FROM strata.layers())};
+WHERE file NOT IN ('MANIFEST', 'OWNER') AND file NOT IN (SELECT name FROM strata.layers())};
 
 load() for 1 .. 2;
 for my $case (
