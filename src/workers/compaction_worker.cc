@@ -162,7 +162,10 @@ void merge() {
   const auto milliseconds = [&] { return TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()); };
   try {
     const std::optional<MergeResult> merge = compactor->merge(at_rest);
-    if (!merge) return;
+    if (!merge) {
+      pg::pg_env().reached("compaction-no-merge");
+      return;
+    }
     log_merge(*merge, milliseconds());
     pg::forget_compaction_error();
     milliseconds_to_rest = kMillisecondsToRest;

@@ -50,6 +50,41 @@ sub inputs_since
 	return substr(slurp_file($node->logfile), $log) =~ /strata: merged (\d+) layers/g;
 }
 
+# A process that comes there waits, until it is let go.
+sub hold_at
+{
+	my ($point) = @_;
+	$node->safe_psql('postgres', "SELECT injection_points_attach('$point', 'wait')");
+	return;
+}
+
+# REQUIRES: a process waits there.
+sub let_go_at
+{
+	my ($point) = @_;
+	$node->safe_psql('postgres', "SELECT injection_points_detach('$point')");
+	$node->safe_psql('postgres', "SELECT injection_points_wakeup('$point')");
+	return;
+}
+
+# Waits until the worker has looked for a merge so many times and found none: it is held each time, and let go on.
+my $no_merge = 'strata-compaction-no-merge';
+
+sub looks_for_merges
+{
+	my ($times) = @_;
+	hold_at($no_merge);
+	for (2 .. $times)
+	{
+		$node->wait_for_event('strata compaction', $no_merge);
+		$node->safe_psql('postgres', "SELECT injection_points_wakeup('$no_merge')");
+		$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE wait_event = '$no_merge'");
+	}
+	$node->wait_for_event('strata compaction', $no_merge);
+	let_go_at($no_merge);
+	return;
+}
+
 # Files of level 1 and later. They are there from the begin of a merge on.
 sub merged_files { return glob "$store/delta[1-9]*.layer"; }
 
@@ -60,7 +95,7 @@ sub merged_files_but
 }
 
 # A session that writes until it is told to stop. It never rests for a second.
-$node->safe_psql('postgres', 'CREATE TABLE stop ()');
+$node->safe_psql('postgres', 'CREATE EXTENSION injection_points; CREATE TABLE stop ()');
 $node->safe_psql('postgres', <<'SQL');
 CREATE PROCEDURE write() LANGUAGE plpgsql AS $$
 BEGIN
@@ -98,29 +133,34 @@ my $writer = start_writing();
 set('strata.compaction', 'on');
 $node->wait_for_log(qr/strata: merged \d+ layers/, $log);
 cmp_ok((inputs_since($log))[0], '>=', 12, 'while sessions write, a merge waits for as many flushed memtables as the threshold says');
+# What has gathered meanwhile is merged by an idle server, so that there is little when the threshold counts again.
+set('strata.merge_threshold', 64);
+stop_writing($writer);
+ok(poll_until(sub { flushed() < 2 }, 0.1), 'an idle server merges what the threshold leaves');
+set('strata.compaction', 'off');
+$writer = start_writing();
+ok(poll_until(sub { flushed() >= 3 }, 0.1), 'more is flushed under load');
 set('strata.merge_threshold', 3);
 $log = -s $node->logfile;
-$node->wait_for_log(qr/strata: merged \d+ layers/, $log) for 1 .. 2;
-ok((grep { $_ >= 3 && $_ < 12 } inputs_since($log)), 'a lower threshold counts from the reload on');
+set('strata.compaction', 'on');
+ok($node->wait_for_log(qr/strata: merged \d+ layers/, $log), 'a lower threshold counts from the reload on');
 set('strata.merge_threshold', 64);
 set('strata.compaction', 'off');
 stop_writing($writer);
 remember_moment();
 
-# At rest, until load is back: the worker is stopped when it has begun to write.
+# At rest, until load is back: the worker is held when it has begun to write.
 churn($node, 2) until flushed() >= 8;
 remember_moment();
-my $worker = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata compaction'");
-my @before = merged_files();
+hold_at('strata-merge-create');
 $log = -s $node->logfile;
 set('strata.compaction', 'on');
-my $begun = poll_until(sub { merged_files_but(@before) }, 0.005);
-kill 'STOP', $worker;
-ok($begun, 'at rest fewer layers are merged, too');
+$node->wait_for_event('strata compaction', 'strata-merge-create');
+pass('at rest fewer layers are merged, too');
 is(join(', ', inputs_since($log)), '', 'that merge is in work');
 churn($node, 1);
 remember_moment();
-kill 'CONT', $worker;
+let_go_at('strata-merge-create');
 ok($node->wait_for_log(qr/strata: broke off a merge after \d+ ms, because there is load again/, $log), 'when load is back it is broken off');
 every_moment_is_right('every moment is as it was');
 ok($node->wait_for_log(qr/strata: merged \d+ layers/, $log), 'at the next rest it is done');
@@ -132,14 +172,15 @@ every_moment_is_right('every moment is as it was after it');
 set('strata.compaction', 'off');
 churn($node, 1) until flushed() >= 3;
 remember_moment();
-my $ingest = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'");
-kill 'STOP', $ingest;
+hold_at('strata-arena-switch');
 $writer = start_writing();
-@before = merged_files();
+$node->wait_for_event('strata ingest', 'strata-arena-switch');
+my @before = merged_files();
 set('strata.compaction', 'on');
-$node->safe_psql('postgres', 'SELECT pg_sleep(4)');
+# It looks twice a second, and the server is idle after a second without writes.
+looks_for_merges(5);
 is(join(', ', merged_files_but(@before)), '', 'while sessions write no merge begins as if they did not, even if ingest stands still');
-kill 'CONT', $ingest;
+let_go_at('strata-arena-switch');
 stop_writing($writer);
 
 # A layer that is damaged while the server runs: when it starts, it may need what is in there to go on with history.
@@ -155,8 +196,7 @@ $log = -s $node->logfile;
 set('strata.compaction', 'on');
 ok($node->wait_for_log($refusal, $log), 'a merge at rest of a damaged layer is given up, and says so');
 like(state_of($node, 'last_error'), qr/\Q$name\E.* is corrupt|is corrupt.*\Q$name\E/, 'status() names the layer');
-# Several rests long.
-$node->safe_psql('postgres', 'SELECT pg_sleep(4)');
+looks_for_merges(5);
 my @refusals = substr(slurp_file($node->logfile), $log) =~ /$refusal/g;
 is(scalar @refusals, 1, 'it is not tried again and again');
 copy("$damaged.whole", $damaged) or die "$damaged: $!";
