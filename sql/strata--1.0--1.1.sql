@@ -1452,7 +1452,8 @@ COMMENT ON FUNCTION strata.restore_rows(regclass, text, text, boolean, boolean) 
 --   ctid        where it stood; VACUUM FULL, CLUSTER and the like move it
 --   row         with the columns of the session's moment, matched by name as table_at() does
 -- A moment is a timestamp with time zone, a pg_lsn, or text as for query_at(); to_moment null: where the session is. `condition` is
--- an expression over the columns of the row. all_versions: those, too, that a transaction itself replaced or deleted. unchanged: those, too,
+-- an expression over the columns of the row. A partitioned table means all of its partitions at either moment, and the rights to it
+-- count. all_versions: those, too, that a transaction itself replaced or deleted. unchanged: those, too,
 -- that stood throughout, at the cost of reading the whole table. Row locks
 -- and what VACUUM does are no versions. TRUNCATE and DROP TABLE delete each row. The right to SELECT the table is asked where the
 -- window ends, or the table did; row-level security that binds the role is an error.
@@ -1476,6 +1477,27 @@ CREATE FUNCTION strata.versions(
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_versions';
 COMMENT ON FUNCTION strata.versions(anyelement, "any", "any", text, boolean, boolean) IS 'the versions of a table''s rows from one moment to another';
+
+-- The same with each row as JSON, with the columns of its own time: for tables that are gone, or have other columns. The name is
+-- looked up at to_moment, or else at from_moment; 42P01 where there was none at either. `condition` is over the columns of then.
+CREATE FUNCTION strata.versions_json(
+    "table" text,
+    from_moment "any",
+    to_moment "any" DEFAULT NULL,
+    condition text DEFAULT NULL,
+    all_versions boolean DEFAULT false,
+    unchanged boolean DEFAULT false,
+    OUT operation text,
+    OUT start_lsn pg_lsn,
+    OUT start_time timestamp with time zone,
+    OUT end_lsn pg_lsn,
+    OUT end_time timestamp with time zone,
+    OUT xid xid8,
+    OUT ctid tid,
+    OUT "row" jsonb)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'strata_versions_json';
+COMMENT ON FUNCTION strata.versions_json(text, "any", "any", text, boolean, boolean) IS 'the versions of a table''s rows, as JSON';
 
 -- For each row of a table that stands where the session is: the commit that wrote it, its time and its transaction; null where
 -- that is older than history. Reads the whole table. Arguments and errors as of versions().

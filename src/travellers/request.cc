@@ -137,6 +137,7 @@ Table take_table(StringInfo in) {
 }
 
 void put_versions(StringInfo out, const Versions& versions) {
+  pq_sendint32(out, versions.rights_of);
   pq_sendint64(out, versions.from);
   pq_sendint64(out, versions.begin);
   pq_sendbyte(out, versions.rewritten ? 1 : 0);
@@ -149,6 +150,7 @@ void put_versions(StringInfo out, const Versions& versions) {
 
 Versions take_versions(StringInfo in) {
   Versions versions = {};
+  versions.rights_of = pq_getmsgint(in, 4);
   versions.from = static_cast<XLogRecPtr>(pq_getmsgint64(in));
   versions.begin = static_cast<XLogRecPtr>(pq_getmsgint64(in));
   versions.rewritten = pq_getmsgbyte(in) != 0;

@@ -68,6 +68,7 @@ enum class Fate : char {
 
 // The part of a window in which a table had one file.
 struct Versions {
+  Oid rights_of;     // the relation through which the table is read, whose rights count; invalid: the table's own
   XLogRecPtr from;   // the window's begin
   XLogRecPtr begin;  // the end of the commit by which the table got the file; invalid: before the window
   bool rewritten;    // that one made other versions of rows

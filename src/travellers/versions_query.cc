@@ -264,8 +264,7 @@ TupleDesc columns_with(const TupleDesc table, int more) {
   return columns;
 }
 
-void require_readable(Relation relation) {
-  const Oid oid = RelationGetRelid(relation);
+void require_readable(Relation relation, Oid rights_of) {
   const char kind = relation->rd_rel->relkind;
   const char* name = RelationGetRelationName(relation);
   if (kind != RELKIND_RELATION && kind != RELKIND_MATVIEW) {
@@ -276,11 +275,14 @@ void require_readable(Relation relation) {
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" has no row versions", name),
                     errdetail("Changes of unlogged and temporary tables are not in WAL.")));
   }
+  // The parent, where it was there and the table was its partition.
+  const char parent_kind = get_rel_relkind(rights_of);
+  const Oid oid = parent_kind != '\0' ? rights_of : RelationGetRelid(relation);
   const AclResult allowed = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT);
-  if (allowed != ACLCHECK_OK) aclcheck_error(allowed, get_relkind_objtype(kind), name);
+  if (allowed != ACLCHECK_OK) aclcheck_error(allowed, get_relkind_objtype(kind), get_rel_name(oid));
   if (check_enable_rls(oid, InvalidOid, false) == RLS_ENABLED) {
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("row versions of \"%s\" cannot be read under row-level security", name),
+                    errmsg("row versions of \"%s\" cannot be read under row-level security", get_rel_name(oid)),
                     errhint("A role that bypasses its policies can read them.")));
   }
 }
@@ -296,6 +298,18 @@ void require_one_file(Relation relation, XLogRecPtr from) {
   ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                   errmsg("\"%s\" was written anew between the two moments", RelationGetRelationName(relation)),
                   errhint("Ask for the time before and after that separately.")));
+}
+
+// The row as JSON.
+void append_json(StringInfo out, TupleDesc columns) {
+  appendStringInfoString(out, "(SELECT pg_catalog.to_jsonb(j) FROM (SELECT ");
+  const char* comma = "";
+  for (int i = kVersionColumns; i < columns->natts; i++) {
+    if (TupleDescAttr(columns, i)->attisdropped) continue;
+    appendStringInfo(out, "%sr.%s", comma, quote_identifier(NameStr(TupleDescAttr(columns, i)->attname)));
+    comma = ", ";
+  }
+  appendStringInfoString(out, ") AS j)");
 }
 
 void register_rows(TupleDesc columns, Tuplestorestate* store) {
@@ -315,7 +329,7 @@ void register_rows(TupleDesc columns, Tuplestorestate* store) {
 Query query_of_versions(const Table& table, const Versions& wanted, XLogRecPtr to) {
   const Oid oid = find_table(table);
   Relation relation = table_open(oid, AccessShareLock);
-  require_readable(relation);
+  require_readable(relation, wanted.rights_of);
   require_one_file(relation, wanted.from);
 
   Collection all = {};
@@ -349,12 +363,18 @@ Query query_of_versions(const Table& table, const Versions& wanted, XLogRecPtr t
   initStringInfo(&text);
   appendStringInfoString(&text, "SELECT ");
   append_version_columns(&text);
-  append_columns(&text, oid, table);
+  if (table.count > 0) {
+    append_columns(&text, oid, table);
+  } else {
+    append_json(&text, columns);
+  }
   appendStringInfo(&text, " FROM (SELECT * FROM %s) AS r", quote_identifier(kRelation));
   Query query = {};
   query.text = text.data;
   if (table.condition[0] == '\0') return query;
-  query.text = psprintf("SELECT t.* FROM (%s) AS t WHERE (%s\n)", text.data, table.condition);
+  // Over the wanted columns, or, with rows as JSON, over those of the table.
+  query.text = table.count > 0 ? psprintf("SELECT t.* FROM (%s) AS t WHERE (%s\n)", text.data, table.condition)
+                               : psprintf("%s WHERE (%s\n)", text.data, table.condition);
   return query;
 }
 

@@ -124,6 +124,20 @@ history_of_file('BEGIN; TRUNCATE f; ROLLBACK', $kept, 'a TRUNCATE that was rolle
 $node->safe_psql('postgres', 'CREATE TABLE young (id int); INSERT INTO young VALUES (1); UPDATE young SET id = 2');
 sql_prints($node, versions_of('true', table => 'young'), "I|f|f|(1)\nU|f|t|(2)", 'a table that was created within the window');
 
+# Partitions.
+$node->safe_psql('postgres', 'CREATE TABLE p (id int, v int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20); INSERT INTO p VALUES (1, 1), (11, 11), (12, 12)');
+$from = lsn_in($node);
+$node->safe_psql('postgres', 'UPDATE p SET v = 0 WHERE id = 1; UPDATE p SET id = 5 WHERE id = 11; DROP TABLE p2; CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (20) TO (30); INSERT INTO p VALUES (21, 21)');
+sql_prints($node, versions_of('true', table => 'p'), "|t|f|(1,1)\n|t|f|(11,11)\n|t|f|(12,12)\nU|f|t|(1,0)\nD|f|t|(11,11)\nI|f|t|(5,11)\nD|f|t|(12,12)\nI|f|t|(21,21)", 'partitions, one dropped and one created');
+
+# Tables that are gone, with the columns of their own time.
+$node->safe_psql('postgres', "CREATE TABLE gone (id int, old text); INSERT INTO gone VALUES (1, 'a')");
+$from = lsn_in($node);
+$node->safe_psql('postgres', "UPDATE gone SET old = 'b'; DROP TABLE gone");
+sql_prints($node, "SELECT operation, v.row FROM strata.versions_json('public.gone', '$from', condition => 'id = 1') v ORDER BY start_lsn NULLS FIRST, operation DESC", qq(|{"id": 1, "old": "a"}\nU|{"id": 1, "old": "b"}\nD|{"id": 1, "old": "b"}), 'a table that is gone');
+sql_fails($node, "SELECT * FROM strata.versions_json('never', '$from')", qr/42P01: .*existed at neither moment/, 'a table that never was');
+sql_fails($node, "SELECT * FROM strata.versions_json('pg_stat_activity', '$from')", qr/42809: .*no row versions/, 'a view, by name');
+
 # Catalogs.
 $from = lsn_in($node);
 $node->safe_psql('postgres', 'CREATE TABLE named (id int); ALTER TABLE named RENAME TO renamed; DROP TABLE renamed');
@@ -141,6 +155,11 @@ $from = lsn_in($node);
 sql_fails($node, versions_of('true', table => 'seen'), qr/42809: .*has no row versions/, 'a view');
 sql_fails($node, versions_of('true', table => 'fast'), qr/42809: .*has no row versions.*unlogged/s, 'an unlogged table');
 sql_fails($node, 'SET ROLE reader; ' . versions_of('true'), qr/42501: .*permission denied for table acct/, 'a role without the right to the table');
+$node->safe_psql('postgres', 'GRANT SELECT ON p TO reader');
+$from = lsn_in($node);
+$node->safe_psql('postgres', 'INSERT INTO p VALUES (2, 2)');
+sql_prints($node, 'SET ROLE reader; ' . versions_of('true', table => 'p'), 'I|f|t|(2,2)', 'the right to a partitioned table is enough');
+sql_fails($node, 'SET ROLE reader; ' . versions_of('true', table => 'p1'), qr/42501: .*permission denied for table p1/, '... and no right to its partition');
 $node->safe_psql('postgres', 'GRANT SELECT ON acct TO reader; ALTER TABLE acct ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON acct USING (id < 5)');
 $from = lsn_in($node);
 sql_fails($node, 'SET ROLE reader; ' . versions_of('true'), qr/42501: .*row-level security/, 'a role that a policy binds');
