@@ -57,6 +57,9 @@ SELECT * FROM demo;
 RESET strata.travel_time;
 \set ON_ERROR_STOP off
 SELECT * FROM demo;
+CREATE EXTENSION strata;
+SELECT * FROM strata.undrop('demo');
+SELECT * FROM demo;
 SQL
 }
 

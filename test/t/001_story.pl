@@ -59,6 +59,19 @@ is($error =~ s/.*ERROR/ERROR/r, "ERROR:  relation \"demo\" does not exist\nLINE 
 
 is((session("SELECT count(*) FROM pg_extension WHERE extname = 'strata'"))[0], 0, 'travel itself needs no extension');
 
+($out, $error) = session(<<'SQL');
+CREATE EXTENSION strata;
+SELECT * FROM strata.undrop('demo');
+SELECT * FROM demo ORDER BY id;
+SQL
+is("$out$error", <<'ROWS' =~ s/\n$//r, 'with it the dropped table comes back');
+sequence|public.demo_id_seq|restored|
+table|public.demo|restored|2 rows
+constraint|demo_pkey ON public.demo|restored|
+1|Alice|100.00|
+2|Bob|200.00|bob@example.com
+ROWS
+
 command_ok([ 'pg_ctl', '-D', $data, '-m', 'fast', '-w', 'stop' ], 'the server stops');
 unlike(slurp_file($log), qr/PANIC|TRAP:|terminated by signal/, 'the log has no crash and no failed assertion');
 
