@@ -243,7 +243,8 @@ $query$;
 --   $1  what comes back: the OID of a relation or schema
 --   $2  the LSN of the moment, for the commands that copy rows
 --   $3  a mark that stands nowhere in the catalogs. Names of relations and roles are of the present: in their place a command has
---       mark kind OID:name mark, where kind is r (qualified name), l (the same as a literal), n (bare name), u (role).
+--       mark kind OID:name mark, where kind is r (qualified name), l (the same as a literal), n (bare name), u (role),
+--       s (qualified name of a statistics object).
 --   $4  its catalog: pg_class or pg_namespace
 -- One row for each command:
 --   phase, place        the order; phase 0: no command, but a relation, its name and schema
@@ -400,7 +401,7 @@ object(classid, objid, syntax, identity) AS (
     FROM gone g JOIN pg_proc p ON p.oid = g.objid
     WHERE g.classid = 'pg_proc'::regclass
     UNION ALL
-    SELECT g.classid, s.oid, 'STATISTICS', format('%I.%I', n.nspname, s.stxname)
+    SELECT g.classid, s.oid, 'STATISTICS', format('%ss%s:%I.%I%1$s', $3, s.oid, n.nspname, s.stxname)
     FROM gone g JOIN pg_statistic_ext s ON s.oid = g.objid JOIN pg_namespace n ON n.oid = s.stxnamespace
     WHERE g.classid = 'pg_statistic_ext'::regclass
     UNION ALL
@@ -456,6 +457,10 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
     -- Every relation that comes back, with its name and schema in place of commands.
     SELECT 0, r.oid::bigint, 'pg_class'::regclass::oid, r.oid, true, r.relname::text, r.nspname::text, NULL::text, NULL::oid
     FROM mine r
+    UNION ALL
+    SELECT 0, s.oid::bigint, g.classid, s.oid, true, s.stxname::text, n.nspname::text, NULL, NULL
+    FROM gone g JOIN pg_statistic_ext s ON s.oid = g.objid JOIN pg_namespace n ON n.oid = s.stxnamespace
+    WHERE g.classid = 'pg_statistic_ext'::regclass
 
     UNION ALL -- The schema, and its types
     SELECT 2, 0, o.classid, o.objid, false, 'CREATE SCHEMA ' || o.identity, NULL, NULL, NULL
@@ -636,8 +641,10 @@ command(phase, place, classid, objid, quiet, command, after, as_role, tablespace
 
     UNION ALL -- Extended statistics
     SELECT 70, s.oid::bigint, g.classid, s.oid, false,
-           left(d.definition, length(d.definition) - length(r.name)) || r.ref, NULL, NULL, NULL
-    FROM gone g JOIN pg_statistic_ext s ON s.oid = g.objid JOIN rel r ON r.oid = s.stxrelid
+           'CREATE STATISTICS ' || o.identity || left(substr(d.definition, length(format('CREATE STATISTICS %I.%I', n.nspname, s.stxname)) + 1), -length(r.name)) || r.ref,
+           NULL, NULL, NULL
+    FROM gone g JOIN pg_statistic_ext s ON s.oid = g.objid JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN rel r ON r.oid = s.stxrelid
+         JOIN object o ON o.classid = g.classid AND o.objid = s.oid
          CROSS JOIN LATERAL pg_get_statisticsobjdef(s.oid) AS d(definition)
     WHERE g.classid = 'pg_statistic_ext'::regclass
     UNION ALL
@@ -824,7 +831,7 @@ BEGIN
 END $$;
 
 -- Part of undrop(): a command with the names of the present. `names`: the qualified name of each relation that comes back by its
--- OID, and its bare name as "n" and the OID.
+-- OID, and its bare name as "n" and the OID; of a statistics object the qualified name as "s" and the OID.
 CREATE FUNCTION strata.undrop_named(command text, mark text, names jsonb) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
@@ -833,15 +840,15 @@ DECLARE
     name text;
 BEGIN
     FOR token IN SELECT DISTINCT m[1] AS whole, m[2] AS kind, m[3]::oid AS id, m[4] AS old
-                 FROM regexp_matches(command, '(' || mark || '([rlnu])([0-9]+?):(.*?)' || mark || ')', 'g') AS m
+                 FROM regexp_matches(command, '(' || mark || '([rlnus])([0-9]+?):(.*?)' || mark || ')', 'g') AS m
     LOOP
         IF token.kind = 'u' THEN
             name := (SELECT quote_ident(rolname) FROM pg_roles WHERE oid = token.id);
             IF name IS NULL THEN
                 RAISE undefined_object USING MESSAGE = format('role "%s" does not exist any more', token.old);
             END IF;
-        ELSIF token.kind = 'n' THEN
-            name := coalesce(names ->> ('n' || token.id), token.old);
+        ELSIF token.kind IN ('n', 's') THEN
+            name := coalesce(names ->> (token.kind || token.id), token.old);
         ELSE
             name := coalesce(names ->> token.id::text,
                              (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -853,16 +860,21 @@ BEGIN
     RETURN result;
 END $$;
 
--- Part of undrop(): a name for a relation that comes back in this schema: its own, or where that is taken one that begins
+-- Part of undrop(): a name for a relation or statistics object that comes back in this schema: its own, or where that is taken one that begins
 -- with `prefix` in place of `old_prefix`.
-CREATE FUNCTION strata.undrop_free_name(schema text, name text, old_prefix text, prefix text) RETURNS text
+CREATE FUNCTION strata.undrop_free_name(schema text, name text, old_prefix text, prefix text, statistics boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
     base text := left(prefix, 40) || CASE WHEN starts_with(name, old_prefix) THEN substr(name, length(old_prefix) + 1) ELSE '_' || name END;
     candidate text := name;
+    is_taken boolean;
 BEGIN
     FOR attempt IN 1 .. 1000 LOOP
-        IF to_regclass(format('%I.%I', schema, candidate)) IS NULL THEN RETURN candidate; END IF;
+        is_taken := to_regclass(format('%I.%I', schema, candidate)) IS NOT NULL;
+        IF statistics THEN
+            is_taken := EXISTS (SELECT FROM pg_statistic_ext WHERE stxname = candidate AND stxnamespace = to_regnamespace(quote_ident(schema)));
+        END IF;
+        IF NOT is_taken THEN RETURN candidate; END IF;
         candidate := left(base, 58) || CASE attempt WHEN 1 THEN '' ELSE attempt::text END;
     END LOOP;
     RAISE duplicate_table USING MESSAGE = format('no name is free for "%s" in schema "%s"', name, schema);
@@ -953,7 +965,7 @@ END $$;
 
 -- Part of undrop(): a command with the names that it was written with.
 CREATE FUNCTION strata.undrop_shown(command text, mark text) RETURNS text LANGUAGE sql IMMUTABLE
-RETURN pg_catalog.regexp_replace(command, mark || '[rlnu][0-9]+?:(.*?)' || mark, '\1', 'g');
+RETURN pg_catalog.regexp_replace(command, mark || '[rlnus][0-9]+?:(.*?)' || mark, '\1', 'g');
 
 -- Part of undrop() and undrop_schema(): what the commands of a moment bring back.
 CREATE FUNCTION strata.undrop_all(catalog text, root oid, root_name text, at pg_lsn, new_name text, dry_run boolean) RETURNS SETOF strata.restored
@@ -985,7 +997,11 @@ BEGIN
 
     -- Which of them are wanted, and how what they make is called.
     FOREACH one IN ARRAY commands LOOP
-        IF one.phase = 0 THEN
+        IF one.phase = 0 AND one.kind = 'statistics' THEN
+            CONTINUE WHEN NOT one.own;
+            names := names || jsonb_build_object('s' || one.objid, format('%I.%I', one.after,
+                strata.undrop_free_name(one.after, one.command, root_name, coalesce(new_name, root_name), true)));
+        ELSIF one.phase = 0 THEN
             target := CASE WHEN one.objid = root AND catalog = 'pg_class' THEN coalesce(new_name, root_name)
                            WHEN one.own AND one.kind IN ('index', 'sequence') OR new_name IS NOT NULL
                            THEN strata.undrop_free_name(one.after, one.command, root_name, coalesce(new_name, root_name))
@@ -1318,14 +1334,15 @@ BEGIN
 
     EXECUTE format('ALTER TABLE %I.%I RENAME TO %I', now_named.schema, now_named.name, kept);
     FOREACH one IN ARRAY commands LOOP
-        IF one.phase = 0 AND one.own THEN
+        IF one.phase = 0 AND one.own AND one.kind = 'statistics' THEN
+            EXECUTE format('ALTER STATISTICS %I.%I RENAME TO %I', one.after, one.command,
+                           strata.undrop_free_name(one.after, one.command, now_named.name, kept, true));
+        ELSIF one.phase = 0 AND one.own THEN
             names := names || jsonb_build_object(one.objid::text, format('%I.%I', one.after, one.command), 'n' || one.objid, quote_ident(one.command));
             IF one.objid <> root THEN
                 EXECUTE format('ALTER TABLE %I.%I RENAME TO %I', one.after, one.command,
                                strata.undrop_free_name(one.after, one.command, now_named.name, kept));
             END IF;
-        ELSIF one.own AND one.kind = 'statistics' AND NOT one.quiet THEN
-            EXECUTE format('ALTER STATISTICS %s RENAME TO %I', one.identity, left(kept || '_' || (SELECT stxname FROM pg_statistic_ext WHERE oid = one.objid), 63));
         ELSIF one.phase > 0 AND NOT one.own THEN
             IF NOT one.quiet AND (one.command IS NULL OR one.kind NOT IN ('constraint', 'view', 'materialized view', 'routine', 'index', 'rule', 'trigger', 'policy')) THEN
                 RAISE feature_not_supported USING MESSAGE = format('%s %s depends on table %s and cannot be moved', one.kind, strata.undrop_shown(one.identity, mark),
