@@ -82,12 +82,12 @@ class HistoryCluster(Cluster):
         self.rows("SELECT strata.wait_for(pg_current_wal_lsn())")
         seen = []
 
-        def at_rest():
+        def idle():
             seen.append((self.value("SELECT compaction FROM strata.status()"),
                          self.rows("SELECT name FROM strata.layers() ORDER BY 1")))
             return len(seen) >= 6 and all(one == ("idle", seen[-1][1]) for one in seen[-6:])
 
-        wait_until("compaction is at rest", at_rest, seconds=300, step=0.6)
+        wait_until("compaction is idle", idle, seconds=300, step=0.6)
 
     def moments(self, count, seed):
         """Times, one a random WAL position; no two sessions meet at one, so that each finds shared buffers empty of

@@ -37,5 +37,11 @@ for folder in src/*/; do
 done
 [ "$wrong" = 0 ] || exit 1
 
+# A function of symbols.txt has its reason behind it or on the line before; those of the two lists have one there.
+say "reasons of seams"
+unexplained=$(awk '/^define/ && !/#/ && last !~ "^# " $2 ": " { print $2 } { last = $0 }' seams/symbols.txt |
+  grep -vxFf <(sed -n 's/^[A-Z]*_FUNCTION(\(.*\))$/\1/p' seams/refused_functions.h seams/server_functions.h) || true)
+[ -z "$unexplained" ] || die "seams/symbols.txt does not say why it needs: $(xargs <<<"$unexplained")"
+
 say "clang-tidy: src/store"
 printf '%s\0' src/store/*.cc | xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build --quiet

@@ -56,7 +56,7 @@ while read -r verb name object replacement; do
     *) die "seams/symbols.txt: a line begins with '$verb': it must be define, bypass or replace" ;;
   esac
   renames[$object]+=" --redefine-sym $name=${replacement:-strata_real_$name}"
-done <"$symbols"
+done < <(sed 's/#.*//' "$symbols")
 
 for object in "${!renames[@]}"; do
   mkdir -p "$out/objects/$(dirname "$object")"

@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 22> kResourceManagers = {
     "Sequence",   "SPGist",        "BRIN",    "CommitTs", "ReplicationOrigin",
     "Generic",    "LogicalMessage"};
 constexpr std::array<std::string_view, 4> kStatuses = {"in progress", "committed", "aborted", "subcommitted"};
-constexpr unsigned kMovedRun = 0x8000;  // of a page diff's length
+constexpr unsigned kMovedHunk = 0x8000;  // of a page diff's length
 constexpr std::int64_t kMicroseconds = 1'000'000;
 constexpr std::int64_t kSecondsTo2000 = 946'684'800;  // from 1970
 
@@ -55,8 +55,8 @@ std::string diff_text(std::string_view value) {
   for (std::size_t at = 0; at + 4 <= value.size();) {
     const auto offset = number_at<std::uint16_t>(value, at);
     const auto length = number_at<std::uint16_t>(value, at + 2);
-    const bool moved = (length & kMovedRun) != 0;
-    text += fmt::format(" {}+{}", offset, length & ~kMovedRun);
+    const bool moved = (length & kMovedHunk) != 0;
+    text += fmt::format(" {}+{}", offset, length & ~kMovedHunk);
     if (moved) text += fmt::format(" from {}", number_at<std::uint16_t>(value, at + 4));
     at += 4 + (moved ? std::size_t{2} : length);
   }
@@ -75,7 +75,7 @@ std::string whole_value_text(const Key& key, std::string_view value) {
   switch (key.kind) {
     case KeyKind::kRelationSize:
       return value.empty() ? "no such fork" : fmt::format("{} blocks", number_at<std::uint32_t>(value, 0));
-    case KeyKind::kRelationReset:
+    case KeyKind::kTruncation:
       return fmt::format("{} blocks survive", number_at<std::uint32_t>(value, 0));
     case KeyKind::kDatabase:
       if (value.empty()) return "created or dropped";
@@ -140,7 +140,7 @@ std::string key_text(const Key& key) {
     case KeyKind::kPage:
       return fmt::format("{} {}/{}/{} {} {}", kind, key.tablespace, key.database, key.relation, fork, key.block);
     case KeyKind::kRelationSize:
-    case KeyKind::kRelationReset:
+    case KeyKind::kTruncation:
       return fmt::format("{} {}/{}/{} {}", kind, key.tablespace, key.database, key.relation, fork);
     case KeyKind::kDatabase:
     case KeyKind::kRelationMap:
@@ -173,8 +173,8 @@ std::string_view type_text(EntryType type) {
       return "xid status";
     case EntryType::kPageDiff:
       return "page diff";
-    case EntryType::kLost:
-      return "lost";
+    case EntryType::kUnreconstructable:
+      return "unreconstructable";
   }
   return "unknown type";
 }
@@ -196,7 +196,7 @@ std::string value_text(const Key& key, EntryType type, std::string_view value) {
       return statuses_text(value);
     case EntryType::kPageDiff:
       return diff_text(value);
-    case EntryType::kLost:
+    case EntryType::kUnreconstructable:
       return std::string(value);
   }
   return "";

@@ -28,9 +28,9 @@ inline Key size_key(const RelFileLocator& locator, ForkNumber fork) {
   return key;
 }
 
-inline Key reset_key(const RelFileLocator& locator, ForkNumber fork) {
+inline Key truncation_key(const RelFileLocator& locator, ForkNumber fork) {
   Key key = page_key(locator, fork, 0);
-  key.kind = KeyKind::kRelationReset;
+  key.kind = KeyKind::kTruncation;
   return key;
 }
 

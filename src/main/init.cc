@@ -22,7 +22,7 @@ PGDLLEXPORT void _PG_init(void);
 #include "travel/moment.h"
 #include "travel/session.h"
 #include "travel/settings.h"
-#include "travel/standing.h"
+#include "travel/lsn_lease.h"
 #include "travellers/channel.h"
 #include "travellers/past_scan.h"
 #include "travellers/places.h"
@@ -48,7 +48,7 @@ void _PG_init(void) {
   strata::pg::register_activity();
   strata::pg::register_redo_faults();
   strata::travel::register_moment_table();
-  strata::travel::register_standing_table();
+  strata::travel::register_lsn_leases();
   strata::travel::register_database_holds();
   strata::pg::register_statistics();
   strata::travel::define_travel_settings();

@@ -17,9 +17,9 @@ enum class CompactionState : int {
   kWaiting = 2,   // history has to run first
   kIdle = 3,      // nothing to merge
   kMerging = 4,
-  kHandover = 5,  // a merge is done, and ingest has to take it over
-  kRetrying = 6,  // a merge failed
-  kMissing = 7,   // the server has no place for the worker
+  kResultReady = 5,  // a compaction result waits to be installed by ingest
+  kRetrying = 6,     // a merge failed
+  kMissing = 7,      // the server has no place for the worker
 };
 
 struct CompactionActivity {

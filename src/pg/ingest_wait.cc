@@ -15,7 +15,7 @@ namespace strata::pg {
 
 namespace {
 
-constexpr long kNap = 100;  // milliseconds
+constexpr long kSleep = 100;  // milliseconds
 
 bool waiting_for_stored = false;
 
@@ -91,7 +91,7 @@ void wait_for_visible(XLogRecPtr lsn) {
     warn_if_held_up(warned);
     limit.check();
     const long left = limit.milliseconds_left();
-    ConditionVariableTimedSleep(&shared_state->progress, left < 0 ? kNap : std::clamp(left, 1L, kNap),
+    ConditionVariableTimedSleep(&shared_state->progress, left < 0 ? kSleep : std::clamp(left, 1L, kSleep),
                                 wait_event(Wait::kIngestProgress));
   }
   ConditionVariableCancelSleep();

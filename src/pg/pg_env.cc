@@ -1,7 +1,7 @@
 #include "pg/pg_env.h"
 
 #include "pg/guard.h"
-#include "pg/pointed_env.h"
+#include "pg/injection_point_env.h"
 #include "pg/wait_events.h"
 #include "pg/wal_space.h"
 #include "pg/wal_images.h"
@@ -210,8 +210,8 @@ class PgEnv final : public Env {
 Env& pg_env() {
   static PgEnv env;
 #ifdef USE_INJECTION_POINTS
-  static PointedEnv pointed(env);
-  return pointed;
+  static InjectionPointEnv with_points(env);
+  return with_points;
 #else
   return env;
 #endif

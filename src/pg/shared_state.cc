@@ -36,7 +36,7 @@ void attach_state(void* memory, bool initialize) {
   shared_state->flush_proc = INVALID_PROC_NUMBER;
   ConditionVariableInit(&shared_state->progress);
   pg_atomic_init_u64(&shared_state->awaited_lsn, kMaxLsn);
-  pg_atomic_init_u64(&shared_state->trimmed_lsn, kInvalidLsn);
+  pg_atomic_init_u64(&shared_state->gc_cutoff, kInvalidLsn);
   pg_atomic_init_u64(&shared_state->flush_wanted, kInvalidLsn);
   const bool stopped = stopped_from_start.error[0] != '\0';
   if (stopped) {
@@ -59,7 +59,7 @@ void release_reader_slots_at_exit() {
 }
 
 void attach_store(void* memory, bool initialize) {
-  SharedStore::on_take_slot(release_reader_slots_at_exit);
+  SharedStore::on_take_reader_slot(release_reader_slots_at_exit);
   if (initialize) {
     shared_store = &SharedStore::create({static_cast<std::byte*>(memory), store_region_bytes()});
   } else {
@@ -99,9 +99,9 @@ void raise_horizon(const Horizon& horizon) {
   SpinLockRelease(&shared_state->mutex);
 }
 
-bool is_trimmed(XLogRecPtr lsn) {
+bool is_below_gc_cutoff(XLogRecPtr lsn) {
   pg_memory_barrier();
-  return lsn < pg_atomic_read_u64(&shared_state->trimmed_lsn);
+  return lsn < pg_atomic_read_u64(&shared_state->gc_cutoff);
 }
 
 namespace {

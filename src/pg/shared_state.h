@@ -18,7 +18,7 @@ namespace strata::pg {
 enum class HistoryState : int {
   kStarting = 0,  // the worker has not come so far yet
   kBaseline = 1,  // the baseline is being taken; nothing can be travelled to
-  kRunning = 2,   // WAL is followed
+  kRunning = 2,   // WAL is read
   kStopped = 3,   // an error that needs a human: `error` says which; travel up to visible_lsn goes on
 };
 
@@ -40,7 +40,7 @@ struct SharedState {
   uint64 baseline_blocks_total;
   Horizon horizon;         // nobody goes to an earlier moment; lsn == kInvalidLsn: no baseline yet
   ProcNumber ingest_proc;  // whose latch to set so that ingest looks for WAL now; INVALID_PROC_NUMBER when none
-  ProcNumber flush_proc;   // whose latch to set when an arena waits to be flushed; INVALID_PROC_NUMBER when none
+  ProcNumber flush_proc;   // whose latch to set when a memtable waits to be flushed; INVALID_PROC_NUMBER when none
   // Broadcast when visible_lsn has reached awaited_lsn, when state has changed, and when nobody awaits the first
   // history any more.
   ConditionVariable progress;
@@ -49,7 +49,7 @@ struct SharedState {
   pg_atomic_uint64 awaited_lsn;
   // What lies before this LSN may be gone: not above horizon.lsn, raised before anything is deleted. A page as of an
   // earlier LSN must not be believed when it was read.
-  pg_atomic_uint64 trimmed_lsn;
+  pg_atomic_uint64 gc_cutoff;
   pg_atomic_uint64 flush_wanted;  // ingest flushes when it has published this LSN
   // 1 at the very first start, until history has begun, is held up or will take long: who connects waits for it.
   pg_atomic_uint32 first_history_awaited;
@@ -62,7 +62,7 @@ extern SharedStore* shared_store;
 // The store's directory relative to the data directory, which is the working directory of every server process.
 inline constexpr const char* kStoreDirectory = "pg_strata";
 
-// GUCs. strata.memtable_size, kilobytes, both arenas together.
+// GUCs. strata.memtable_size, kilobytes, both memtables together.
 extern int memtable_size_kb;
 inline Lsn memtable_bytes() { return static_cast<Lsn>(memtable_size_kb) * 1024; }
 
@@ -78,7 +78,7 @@ void begin_stopped(const char* error, const char* hint);
 void raise_horizon(const Horizon& horizon);
 
 // Whether history at `lsn` may be gone. After a reading that found "no", what was read is right.
-bool is_trimmed(XLogRecPtr lsn);
+bool is_below_gc_cutoff(XLogRecPtr lsn);
 
 // Sets the last error and state, of a history that nobody who connects waits for any more. Any process.
 void report_history_error(HistoryState state, const char* error, const char* hint);
@@ -88,7 +88,7 @@ HistoryState history_state();
 
 // Has ingest look at once for WAL, and for what compaction and the flush worker have for it.
 void wake_ingest();
-// Has the flush worker look for an arena.
+// Has the flush worker look for a memtable.
 void wake_flusher();
 
 }  // namespace strata::pg

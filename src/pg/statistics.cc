@@ -22,7 +22,7 @@ extern "C" {
 #include <cstring>
 #include <type_traits>
 
-#include "pg/process_slots.h"
+#include "pg/max_processes.h"
 #include "pg/shared_memory.h"
 
 namespace strata::pg {
@@ -173,12 +173,12 @@ ReadStatistics operator-(const ReadStatistics& a, const ReadStatistics& b) {
 
 void register_statistics() {
   pgstat_register_kind(kKind, kind_info());
-  const auto bytes = [] { return sizeof(LeaderSums) * static_cast<std::size_t>(process_slots()); };
+  const auto bytes = [] { return sizeof(LeaderSums) * static_cast<std::size_t>(max_processes()); };
   // Runs after PostgreSQL's own statistics have been set up.
   const auto attach = [](void* memory, bool initialize) {
     leaders = static_cast<LeaderSums*>(memory);
     if (!initialize) return;
-    for (int i = 0; i < process_slots(); ++i) {
+    for (int i = 0; i < max_processes(); ++i) {
       for (pg_atomic_uint64& sum : leaders[i].sums) pg_atomic_init_u64(&sum, 0);
     }
     if (IsUnderPostmaster) return;

@@ -17,15 +17,15 @@ enum class Wait : int {
   kIngestWal,           // StrataIngestWal: ingest has read all WAL that is flushed
   kIngestWalRetry,      // StrataIngestWalRetry: WAL could not be read, and is read again
   kIngestRetry,         // StrataIngestRetry: the disk is full or failing; ingest tries again
-  kIngestFlush,         // StrataIngestFlush: both arenas are full; the flush worker has to be done with one
+  kIngestFlush,         // StrataIngestFlush: both memtables are full; the flush worker has to be done with one
   kIngestStopped,       // StrataIngestStopped: history has stopped, until the configuration is reloaded
   kBaselinePace,        // StrataBaselinePace: the baseline keeps to its pace
   kBaselineRead,        // StrataBaselineRead: a read from a file of the cluster
   kCompactionIdle,      // StrataCompactionIdle: there is nothing to merge
-  kCompactionHandover,  // StrataCompactionHandover: ingest has to take over a merge
+  kCompactionHandover,  // StrataCompactionHandover: ingest has to install a compaction result
   kCompactionRetry,     // StrataCompactionRetry: a merge failed; compaction tries again
   kFlushIdle,           // StrataFlushIdle: there is nothing to flush
-  kGivingWay,           // StrataGivingWay: a worker lets sessions have the processors between two portions of work
+  kGivingWay,           // StrataGivingWay: a worker lets sessions have the processors between two time slices of work
   kTravellerIdle,       // StrataTravellerIdle: a traveller waits for the next call of its session
   kTravellerFree,       // StrataTravellerFree: a session waits until one of strata.max_travellers is free
 };

@@ -216,8 +216,9 @@ void apply(const Target& target, const Version& version) {
     case EntryType::kVmTruncate:
       apply_map_truncate(target, version);
       return;
-    case EntryType::kLost:
-      elog(ERROR, "its history was damaged already when it was trimmed: %s", std::string(version.value).c_str());
+    case EntryType::kUnreconstructable:
+      elog(ERROR, "its history was damaged already when its garbage was collected: %s",
+           std::string(version.value).c_str());
       return;
     default:
       elog(ERROR, "version of a page has the unknown type %d", static_cast<int>(version.type));

@@ -10,7 +10,7 @@ extern "C" {
 
 namespace strata::redo {
 
-// Trouble with a page is StoreError, everything else that PostgreSQL raises is PgError. For a process that has a memory
+// An error of a page is StoreError, everything else that PostgreSQL raises is PgError. For a process that has a memory
 // context and a resource owner.
 class RedoRebuilder final : public PageRebuilder {
  public:

@@ -61,7 +61,7 @@ Datum strata_ended_objects(PG_FUNCTION_ARGS) {
 
   travel::EndedRow* rows = nullptr;
   const int count = travel::ended_rows(catalog, since, until, name, &rows);
-  travel::require_not_trimmed(since);
+  travel::require_above_gc_cutoff(since);
   InitMaterializedSRF(fcinfo, 0);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   for (int i = 0; i < count; i++) {

@@ -27,7 +27,7 @@ Datum strata_stat(PG_FUNCTION_ARGS) {
   for (std::size_t kind = 0; kind < pg::kReadKinds; ++kind) {
     const char* name = name_of(static_cast<KeyKind>(kind));
     // Nobody asks for resets alone: they are looked at on the way to pages.
-    if (name == nullptr || kind == static_cast<std::size_t>(KeyKind::kRelationReset)) continue;
+    if (name == nullptr || kind == static_cast<std::size_t>(KeyKind::kTruncation)) continue;
     const pg::ReadStatistics& read = statistics.reads[kind];
     Datum values[9];
     bool nulls[9] = {};

@@ -132,7 +132,7 @@ const char* name_of(pg::CompactionState state) {
       return "idle";
     case pg::CompactionState::kMerging:
       return "merging";
-    case pg::CompactionState::kHandover:
+    case pg::CompactionState::kResultReady:
       return "handover";
     case pg::CompactionState::kRetrying:
       return "retrying";

@@ -12,10 +12,10 @@ extern "C" {
 #include "utils/tuplestore.h"
 }
 
-#include "pg/process_slots.h"
+#include "pg/max_processes.h"
 #include "sql/prerequisites.h"
 #include "travel/resolve.h"
-#include "travel/standing.h"
+#include "travel/lsn_lease.h"
 
 namespace strata::sql {
 
@@ -26,16 +26,16 @@ Datum strata_travellers(PG_FUNCTION_ARGS) {
   const Horizon horizon = require_horizon();
   InitMaterializedSRF(fcinfo, 0);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-  for (int slot = 0; slot < pg::process_slots(); slot++) {
-    const travel::Standing standing = travel::standing_of(slot);
+  for (int slot = 0; slot < pg::max_processes(); slot++) {
+    const travel::Lease lease = travel::lease_of(slot);
     const PGPROC* process = GetPGProcByNumber(slot);
     const int pid = process->pid;
-    if (standing.lsn == InvalidXLogRecPtr || pid == 0) continue;
+    if (lease.lsn == InvalidXLogRecPtr || pid == 0) continue;
 
     const char* role = GetUserNameFromId(process->roleId, true);
-    const TimestampTz last_commit = standing.lsn >= horizon.lsn ? travel::last_commit_at(standing.lsn) : 0;
+    const TimestampTz last_commit = lease.lsn >= horizon.lsn ? travel::last_commit_at(lease.lsn) : 0;
     Datum values[] = {Int32GetDatum(pid), role != nullptr ? CStringGetTextDatum(role) : Datum{0},
-                      TimestampTzGetDatum(last_commit), LSNGetDatum(standing.lsn), TimestampTzGetDatum(standing.since)};
+                      TimestampTzGetDatum(last_commit), LSNGetDatum(lease.lsn), TimestampTzGetDatum(lease.since)};
     bool nulls[] = {false, role == nullptr, last_commit == 0, false, false};
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
   }

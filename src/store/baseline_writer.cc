@@ -21,7 +21,7 @@ void BaselineWriter::add(const Entry& entry) {
   }
   if (current_ != nullptr && current_->bytes() >= options_.max_layer_bytes) close_layer();
   if (current_ == nullptr) {
-    current_ = std::make_unique<LayerWriter>(env_, catalog_.directory(), catalog_.take_number(), true, kMergedLevel,
+    current_ = std::make_unique<LayerWriter>(env_, manifest_.directory(), manifest_.take_number(), true, kMergedLevel,
                                              LsnRange{.begin = lsn_, .end = lsn_ + 1}, options_);
   }
   current_->add(entry, 0);
@@ -40,7 +40,7 @@ void BaselineWriter::remove_files() {
   if (current_ != nullptr) names.push_back(current_->name());
   for (const std::string& name : names) {
     try {
-      env_.remove(catalog_.directory() + "/" + name);
+      env_.remove(manifest_.directory() + "/" + name);
     } catch (const StoreError&) {
       // The next opening removes it.
     }
@@ -49,7 +49,7 @@ void BaselineWriter::remove_files() {
 
 std::vector<Layer> BaselineWriter::finish() {
   if (current_ != nullptr) close_layer();
-  if (!finished_.empty()) env_.sync_directory(catalog_.directory());
+  if (!finished_.empty()) env_.sync_directory(manifest_.directory());
   return finished_;
 }
 

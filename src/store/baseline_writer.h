@@ -5,16 +5,16 @@
 #include <optional>
 #include <vector>
 
-#include "store/layer_catalog.h"
+#include "store/manifest_owner.h"
 #include "store/layer_writer.h"
 
 namespace strata {
 
 class BaselineWriter {
  public:
-  // env and catalog are borrowed.
-  BaselineWriter(Env& env, LayerCatalog& catalog, Lsn lsn, const StoreOptions& options)
-      : env_(env), catalog_(catalog), lsn_(lsn), options_(options.for_baseline()) {}
+  // env and manifest are borrowed.
+  BaselineWriter(Env& env, ManifestOwner& manifest, Lsn lsn, const StoreOptions& options)
+      : env_(env), manifest_(manifest), lsn_(lsn), options_(options.for_baseline()) {}
 
   [[nodiscard]] Lsn lsn() const { return lsn_; }
   // Written so far.
@@ -30,7 +30,7 @@ class BaselineWriter {
   void close_layer();
 
   Env& env_;
-  LayerCatalog& catalog_;
+  ManifestOwner& manifest_;
   Lsn lsn_;
   StoreOptions options_;
   std::unique_ptr<LayerWriter> current_;

@@ -16,7 +16,7 @@ void ChainRewriter::forget() {
 }
 
 // The first version comes at `lsn`: finds out what is before it.
-void ChainRewriter::enter_lifetime(Lsn lsn) {
+void ChainRewriter::enter_incarnation(Lsn lsn) {
   if (lsn - 1 <= floor_) return;
   before_ = reader_.chain(key_, lsn - 1, floor_);
   if (before_.empty() || !before_.front().base) return;
@@ -48,7 +48,7 @@ void ChainRewriter::catch_up() {
 
 // Makes a diff of a long value, where that is short and the chain has room for it. False: the version has not been
 // taken into the chain.
-bool ChainRewriter::explain(MergedVersion& one) {
+bool ChainRewriter::delta_encode(MergedVersion& one) {
   if (key_.kind != KeyKind::kPage || !known_ || one.version.value.size() < bounds_.min_value_bytes) return false;
   if (records_ + 1 >= bounds_.records || bytes_ >= bounds_.bytes) return false;
   catch_up();
@@ -72,7 +72,7 @@ bool ChainRewriter::explain(MergedVersion& one) {
 }
 
 void ChainRewriter::add(Group group, bool make_image) {
-  if (group.size() != 1 || make_image || !explain(group.front())) note(group);
+  if (group.size() != 1 || make_image || !delta_encode(group.front())) note(group);
   const bool is_page = key_.kind == KeyKind::kPage;
   const bool too_long = records_ >= bounds_.versions_of(key_.kind) || (is_page && bytes_ > bounds_.bytes);
   if (!known_ || records_ == 0 || (!too_long && !make_image)) return;
@@ -110,11 +110,11 @@ void ChainRewriter::rewrite(const Key& key, std::vector<MergedVersion>& versions
     }
     begin = end;
 
-    const Lsn floor = key.kind == KeyKind::kPage ? lifetimes_.floor_at(key, lsn - 1) : kInvalidLsn;
+    const Lsn floor = key.kind == KeyKind::kPage ? incarnations_.floor_at(key, lsn - 1) : kInvalidLsn;
     if (first || floor != floor_) {
       floor_ = floor;
       forget();
-      if (first) enter_lifetime(lsn);
+      if (first) enter_incarnation(lsn);
     }
     try {
       add(group, first && begin_with_image);

@@ -1,4 +1,4 @@
-// What compaction does to the versions of one key: images that the version before explains become diffs, and images are
+// What compaction does to the versions of one key: images are delta-encoded against the version before, and images are
 // put in where a chain has grown long. What a reader rebuilds at any LSN stays the same, to the byte.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "store/coding.h"
-#include "store/lifetimes.h"
+#include "store/incarnations.h"
 #include "store/page_rebuilder.h"
 #include "store/store.h"
 
@@ -49,9 +49,13 @@ class ChainRewriter {
 
   // All but `bounds` and `pause` are borrowed. `reader` must see what is older than the versions to come. `pause` is
   // called before each LSN; it may throw, or end the process.
-  ChainRewriter(Reader& reader, Lifetimes& lifetimes, PageRebuilder& rebuilder, const ChainBounds& bounds,
+  ChainRewriter(Reader& reader, Incarnations& incarnations, PageRebuilder& rebuilder, const ChainBounds& bounds,
                 std::function<void()> pause)
-      : reader_(reader), lifetimes_(lifetimes), rebuilder_(rebuilder), bounds_(bounds), pause_(std::move(pause)) {}
+      : reader_(reader),
+        incarnations_(incarnations),
+        rebuilder_(rebuilder),
+        bounds_(bounds),
+        pause_(std::move(pause)) {}
 
   // `versions` are consecutive versions of `key`, oldest first, whole LSNs. `begin_with_image`: the oldest one becomes
   // an image whatever its chain, because what is older has not been rewritten yet.
@@ -62,16 +66,16 @@ class ChainRewriter {
  private:
   using Group = std::span<MergedVersion>;  // of one LSN, at the end of out_
 
-  void enter_lifetime(Lsn lsn);
+  void enter_incarnation(Lsn lsn);
   void forget();
   void add(Group group, bool make_image);
-  [[nodiscard]] bool explain(MergedVersion& one);
+  [[nodiscard]] bool delta_encode(MergedVersion& one);
   void catch_up();
   void note(const Version& version);
   void note(Group group);
 
   Reader& reader_;
-  Lifetimes& lifetimes_;
+  Incarnations& incarnations_;
   PageRebuilder& rebuilder_;
   ChainBounds bounds_;
   std::function<void()> pause_;
@@ -79,7 +83,7 @@ class ChainRewriter {
 
   Key key_;
   bool known_ = false;       // the page's state follows from its base, pending_ included
-  Lsn floor_ = kInvalidLsn;  // of the lifetime
+  Lsn floor_ = kInvalidLsn;  // of the incarnation
   std::size_t records_ = 0;  // since the base
   std::size_t bytes_ = 0;    // of them
   std::vector<MergedVersion> out_;

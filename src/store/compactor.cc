@@ -5,22 +5,22 @@
 #include <utility>
 
 #include "store/flush_layer.h"
-#include "store/handover.h"
-#include "store/layer_set.h"
+#include "store/compaction_result.h"
+#include "store/layer_map.h"
 #include "store/merge_cursor.h"
 #include "store/merge_plan.h"
 #include "store/output_files.h"
 #include "store/replacement_check.h"
 #include "store/reservoir.h"
 #include "store/run_writer.h"
-#include "store/trimmer.h"
+#include "store/garbage_collector.h"
 #include "store/no_postgres.h"
 
 namespace strata {
 
 namespace {
 
-using Handover = SharedStore::Handover;
+using ResultState = SharedStore::ResultState;
 
 }  // namespace
 
@@ -38,9 +38,9 @@ struct Compactor::Impl {
   }
 
   MergeResult run(const MergePlan& plan, const ManifestState& state);
-  TrimResult run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon,
-                 const OldMultixacts& old_multixacts);
-  void hand_over(const ManifestEdit& edit, OutputFiles& files);
+  GcResult run(const GcPlan& plan, const ManifestState& state, const Horizon& horizon,
+               const OldMultixacts& old_multixacts);
+  void submit(const ManifestEdit& edit, OutputFiles& files);
   template <class Look>
   void look_at_outcome(const ManifestState& state, const ManifestEdit& edit, Look&& look);
   template <class Work, class GiveUp>
@@ -57,9 +57,9 @@ struct Compactor::Impl {
   Reader reader;
   BlockCache cache;  // of the inputs
   std::vector<LsnRange> broken;
-  bool at_rest = false;      // the merge in work is not urgent
-  bool rest_broken = false;  // of merges that are not urgent
-  bool trim_broken = false;
+  bool idle = false;               // the merge in work is not urgent
+  bool idle_merge_broken = false;  // of merges that are not urgent
+  bool gc_broken = false;
   std::minstd_rand random;
 };
 
@@ -69,7 +69,7 @@ void Compactor::Impl::look_at_outcome(const ManifestState& state, const Manifest
   ManifestState after = state;
   after.apply(edit);
   BlockCache output_cache(options.memory_bytes / 8);
-  LayerSet outputs(env, directory, after, output_cache);
+  LayerMap outputs(env, directory, after, output_cache);
   look(outputs);
 }
 
@@ -152,82 +152,82 @@ MergeResult Compactor::Impl::run(const MergePlan& plan, const ManifestState& sta
   OutputFiles files(env, directory);
   Reservoir<Sample> samples(options.samples, random);
   {
-    Lifetimes lifetimes(reader, plan.lsns.end - 1);
-    ChainRewriter rewriter(reader, lifetimes, rebuilder, options.bounds, options.pause);
+    Incarnations incarnations(reader, plan.lsns.end - 1);
+    ChainRewriter rewriter(reader, incarnations, rebuilder, options.bounds, options.pause);
     edit.added = write(plan, files, rewriter, samples);
     result.chains = rewriter.counters();
   }
   result.outputs = edit.added.size();
   for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
-  look_at_outcome(state, edit, [&](LayerSet& outputs) {
+  look_at_outcome(state, edit, [&](LayerMap& outputs) {
     check_merge(reader, outputs, rebuilder, plan.lsns.end - 1, samples.kept(), options.pause);
   });
-  hand_over(edit, files);
+  submit(edit, files);
   return result;
 }
 
-void Compactor::Impl::hand_over(const ManifestEdit& edit, OutputFiles& files) {
-  write_handover(env, directory, edit);
+void Compactor::Impl::submit(const ManifestEdit& edit, OutputFiles& files) {
+  write_compaction_result(env, directory, edit);
   files.keep();
-  env.reached(edit.horizon ? "trim-request" : "merge-request");
-  shared.set_handover(Handover::kRequested);
-  env.reached(edit.horizon ? "trim-requested" : "merge-requested");
+  env.reached(edit.horizon ? "gc-request" : "merge-request");
+  shared.set_result_state(ResultState::kRequested);
+  env.reached(edit.horizon ? "gc-requested" : "merge-requested");
 }
 
-TrimResult Compactor::Impl::run(const TrimPlan& plan, const ManifestState& state, const Horizon& horizon,
-                                const OldMultixacts& old_multixacts) {
-  env.reached("trim-planned");
+GcResult Compactor::Impl::run(const GcPlan& plan, const ManifestState& state, const Horizon& horizon,
+                              const OldMultixacts& old_multixacts) {
+  env.reached("gc-planned");
   shared.set_merge_floor(shared.next_layer_number());
   OutputFiles files(env, directory);
   Reservoir<Key> samples(options.samples, random);
-  ManifestEdit edit =
-      Trimmer(env, directory, shared, reader, rebuilder, cache, options).run(plan, old_multixacts, files, samples);
+  ManifestEdit edit = GarbageCollector(env, directory, shared, reader, rebuilder, cache, options)
+                          .run(plan, old_multixacts, files, samples);
   edit.horizon = horizon;
 
-  TrimResult result{.cut = plan.cut,
-                    .inputs = edit.removed.size(),
-                    .outputs = edit.added.size(),
-                    .input_bytes = 0,
-                    .output_bytes = 0};
+  GcResult result{.cutoff = plan.cutoff,
+                  .inputs = edit.removed.size(),
+                  .outputs = edit.added.size(),
+                  .input_bytes = 0,
+                  .output_bytes = 0};
   for (const std::uint64_t number : edit.removed) result.input_bytes += state.layers.at(number).info.bytes;
   for (const Layer& layer : edit.added) result.output_bytes += layer.info.bytes;
-  look_at_outcome(state, edit, [&](LayerSet& outputs) {
-    check_trim(reader, outputs, rebuilder, plan.cut, state.flushed, old_multixacts, samples.kept(), options.pause);
+  look_at_outcome(state, edit, [&](LayerMap& outputs) {
+    check_gc(reader, outputs, rebuilder, plan.cutoff, state.flushed, old_multixacts, samples.kept(), options.pause);
   });
-  hand_over(edit, files);
+  submit(edit, files);
   return result;
 }
 
 // Takes note of what the writer did with the last merge.
 void Compactor::Impl::answer() {
-  const Handover state = shared.handover();
-  if (state != Handover::kApplied && state != Handover::kRefused) return;
+  const ResultState state = shared.result_state();
+  if (state != ResultState::kApplied && state != ResultState::kRefused) return;
   shared.set_merge_floor(0);
-  shared.set_handover(Handover::kNone);
+  shared.set_result_state(ResultState::kNone);
 }
 
 Compactor::Compactor(Env& env, std::string directory, SharedStore& shared, PageRebuilder& rebuilder,
                      CompactorOptions options)
     : impl_(std::make_unique<Impl>(env, std::move(directory), shared, rebuilder, std::move(options))) {
   impl_->answer();
-  if (shared.handover() == Handover::kNone && shared.merge_floor() != 0) {
+  if (shared.result_state() == ResultState::kNone && shared.merge_floor() != 0) {
     shared.set_merge_floor(0);
-    shared.set_handover(Handover::kSweep);
+    shared.set_result_state(ResultState::kOrphans);
   }
 }
 
 Compactor::~Compactor() = default;
 
 bool Compactor::waits_for_writer() const {
-  const Handover state = impl_->shared.handover();
-  return state == Handover::kRequested || state == Handover::kSweep;
+  const ResultState state = impl_->shared.result_state();
+  return state == ResultState::kRequested || state == ResultState::kOrphans;
 }
 
-bool Compactor::merges_at_rest() const { return impl_->at_rest; }
+bool Compactor::is_idle_merge() const { return impl_->idle; }
 
-std::optional<MergeResult> Compactor::merge(bool at_rest) {
+std::optional<MergeResult> Compactor::merge(bool idle) {
   Impl& impl = *impl_;
-  impl.at_rest = false;
+  impl.idle = false;
   if (waits_for_writer()) return std::nullopt;
   impl.answer();
   const ManifestState state = read_manifest(impl.env, impl.directory);
@@ -240,37 +240,37 @@ std::optional<MergeResult> Compactor::merge(bool at_rest) {
   };
   std::optional<MergePlan> plan = plan_merge(state, fan_in, impl.options.max_inputs, is_broken);
   const bool urgent = plan.has_value();
-  if (!urgent && at_rest && !impl.rest_broken) {
-    plan = plan_merge_at_rest(state, 2 * impl.options.max_inputs, is_broken);
+  if (!urgent && idle && !impl.idle_merge_broken) {
+    plan = plan_idle_merge(state, 2 * impl.options.max_inputs, is_broken);
   }
   if (!plan) return std::nullopt;
-  impl.at_rest = !urgent;
+  impl.idle = !urgent;
   return impl.attempt([&] { return impl.run(*plan, state); },
                       [&] {
                         // What is not urgent takes in so much that its range must not keep urgent merges away.
                         if (urgent) {
                           impl.broken.push_back(plan->lsns);
                         } else {
-                          impl.rest_broken = true;
+                          impl.idle_merge_broken = true;
                         }
                       });
 }
 
-std::optional<TrimResult> Compactor::trim(Lsn cut, const Horizon& horizon,
-                                          std::optional<std::uint32_t> oldest_multixact) {
+std::optional<GcResult> Compactor::collect_garbage(Lsn cutoff, const Horizon& horizon,
+                                                   std::optional<std::uint32_t> oldest_multixact) {
   Impl& impl = *impl_;
-  impl.at_rest = false;
+  impl.idle = false;
   if (waits_for_writer()) return std::nullopt;
   impl.answer();
   const ManifestState state = read_manifest(impl.env, impl.directory);
-  if (cut > horizon.lsn || cut > state.flushed || horizon.lsn < state.horizon.lsn) {
-    throw StoreError(ErrorKind::kInvalid, "history cannot be trimmed above its horizon, or above what is in layers");
+  if (cutoff > horizon.lsn || cutoff > state.flushed || horizon.lsn < state.horizon.lsn) {
+    throw StoreError(ErrorKind::kInvalid,
+                     "the cutoff of garbage collection cannot be above the horizon, or above what is in layers");
   }
-  const std::optional<TrimPlan> plan = plan_trim(state, cut);
-  if (!plan || impl.trim_broken) return std::nullopt;
+  const std::optional<GcPlan> plan = plan_gc(state, cutoff);
+  if (!plan || impl.gc_broken) return std::nullopt;
   const OldMultixacts old_multixacts(oldest_multixact);
-  return impl.attempt([&] { return impl.run(*plan, state, horizon, old_multixacts); },
-                      [&] { impl.trim_broken = true; });
+  return impl.attempt([&] { return impl.run(*plan, state, horizon, old_multixacts); }, [&] { impl.gc_broken = true; });
 }
 
 }  // namespace strata

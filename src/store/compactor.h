@@ -35,8 +35,8 @@ struct MergeResult {
   ChainRewriter::Counters chains;
 };
 
-struct TrimResult {
-  Lsn cut = kInvalidLsn;  // nothing older is there any more
+struct GcResult {
+  Lsn cutoff = kInvalidLsn;  // nothing older is there any more
   std::size_t inputs = 0;
   std::size_t outputs = 0;
   std::uint64_t input_bytes = 0;
@@ -50,21 +50,21 @@ class Compactor {
   Compactor(Env& env, std::string directory, SharedStore& shared, PageRebuilder& rebuilder, CompactorOptions options);
   ~Compactor();
 
-  // Does the most urgent merge and hands it over: nothing when there is none to do, or when the last one has not been
-  // answered. `at_rest`: nothing else wants the machine, so that what is not urgent may be done as well. Throws
+  // Does the most urgent merge and submits its result: nothing when there is none to do, or when the last one has not
+  // been answered. `idle`: nothing else wants the machine, so that what is not urgent may be done as well. Throws
   // StoreError, and what `pause` throws; then nothing is left of the merge. One that failed for kCorrupt is not tried
   // again.
-  [[nodiscard]] std::optional<MergeResult> merge(bool at_rest = false);
+  [[nodiscard]] std::optional<MergeResult> merge(bool idle = false);
 
   // What is being done is not urgent: `pause` may throw when something else wants the machine after all.
-  [[nodiscard]] bool merges_at_rest() const;
+  [[nodiscard]] bool is_idle_merge() const;
 
-  // Turns what is at or below `cut`, or somewhat less, into images, and hands that over together with the horizon:
+  // Turns what is at or below `cutoff`, or somewhat less, into images, and submits that together with the horizon:
   // nothing when there is nothing to do, or when the last merge has not been answered. Nobody may ask for anything
-  // below `cut` any more, nor for multixacts before `oldest_multixact` as they are at `cut`. REQUIRES: cut <=
-  // horizon.lsn, and cut <= the Writer's flushed_lsn(). Throws like merge().
-  [[nodiscard]] std::optional<TrimResult> trim(Lsn cut, const Horizon& horizon,
-                                               std::optional<std::uint32_t> oldest_multixact = std::nullopt);
+  // below `cutoff` any more, nor for multixacts before `oldest_multixact` as they are at `cutoff`. REQUIRES: cutoff <=
+  // horizon.lsn, and cutoff <= the Writer's flushed_lsn(). Throws like merge().
+  [[nodiscard]] std::optional<GcResult> collect_garbage(Lsn cutoff, const Horizon& horizon,
+                                                        std::optional<std::uint32_t> oldest_multixact = std::nullopt);
 
   // The Writer has to answer before anything else is merged.
   [[nodiscard]] bool waits_for_writer() const;

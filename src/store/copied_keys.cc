@@ -20,8 +20,8 @@ using Forks = std::map<std::pair<std::uint32_t, std::uint8_t>, std::uint32_t>;  
 Forks forks_at(Reader& reader, const Key& database, Lsn at, int depth) {
   if (depth == kMaxCopies) throw_too_many_copies();
   Forks forks;
-  Lifetimes lifetimes(reader, at);
-  const DatabaseEvent event = lifetimes.database_event_at(database, at);
+  Incarnations incarnations(reader, at);
+  const DatabaseEvent event = incarnations.database_event_at(database, at);
   if (event.copied) {
     const Key source{
         .kind = KeyKind::kDatabase, .tablespace = event.source_tablespace, .database = event.source_database};
@@ -60,8 +60,8 @@ CopiedKeys::CopiedKeys(Reader& reader, Lsn at) {
     return true;
   });
   for (const Key& database : databases) {
-    Lifetimes lifetimes(reader, at);
-    const DatabaseEvent event = lifetimes.database_event_at(database, at);
+    Incarnations incarnations(reader, at);
+    const DatabaseEvent event = incarnations.database_event_at(database, at);
     const Key source{
         .kind = KeyKind::kDatabase, .tablespace = event.source_tablespace, .database = event.source_database};
     for (const auto& [fork, blocks] : forks_at(reader, source, event.lsn, 0)) {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "store/lifetimes.h"
+#include "store/incarnations.h"
 #include "store/store.h"
 
 namespace strata {

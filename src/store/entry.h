@@ -28,9 +28,9 @@ enum class EntryType : std::uint8_t {
   kXidStatus = 6,
   // What differs from the page one version before: runs of u16 offset, u16 length, bytes.
   kPageDiff = 7,
-  // A page that could not be rebuilt any more when what is older than the horizon was trimmed: the reason, as text.
+  // A page that could not be rebuilt any more when garbage older than the horizon was collected: the reason, as text.
   // It applies to nothing.
-  kLost = 8,
+  kUnreconstructable = 8,
 };
 
 // A version to be added. The value is borrowed.

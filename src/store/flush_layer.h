@@ -26,7 +26,7 @@ struct FlushTarget {
 Layer write_flush_layer(const FlushTarget& target, OutputFiles& files,
                         const std::function<void(LayerWriter&)>& add_all);
 
-// Adds the versions from `begin` to `end` (an invalid cursor: the arena's end) with an LSN below `above`.
+// Adds the versions from `begin` to `end` (an invalid cursor: the memtable's end) with an LSN below `above`.
 void add_versions(Memtable::Cursor begin, const Memtable::Cursor& end, Lsn above, WalValuesOnDemand& wal,
                   LayerWriter& layer);
 

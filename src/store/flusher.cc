@@ -10,7 +10,7 @@ namespace strata {
 
 namespace {
 
-using State = FlushHandover::State;
+using State = FlushJob::State;
 
 // The Writer that wanted the layer is gone.
 class Cancelled {};
@@ -26,19 +26,19 @@ struct Flusher::Impl {
         rebuilder(rebuilder_in),
         options(std::move(options_in)) {}
 
-  Layer write(const FlushHandover::Request& request);
-  void add_all(const FlushHandover::Request& request, LayerWriter& layer);
+  Layer write(const FlushJob::Request& request);
+  void add_all(const FlushJob::Request& request, LayerWriter& layer);
   // The versions of one key, from `begin` to `end`.
   void rewrite(Memtable::Cursor begin, const Memtable::Cursor& end, LsnRange lsns, WalValuesOnDemand& wal,
                LayerWriter& layer);
   // What was learned of older versions ends with the layer.
   void forget_older() {
     rewriter.reset();
-    lifetimes.reset();
+    incarnations.reset();
   }
   void release(State next);
   void pause() const {
-    if (shared.flushes().is_cancelled()) throw Cancelled();
+    if (shared.flush_job().is_cancelled()) throw Cancelled();
     options.pause();
   }
 
@@ -48,19 +48,19 @@ struct Flusher::Impl {
   PageRebuilder& rebuilder;
   FlusherOptions options;
   std::unique_ptr<Reader> reader;  // of older versions; made when the first key needs them
-  std::unique_ptr<Lifetimes> lifetimes;
+  std::unique_ptr<Incarnations> incarnations;
   std::unique_ptr<ChainRewriter> rewriter;
-  bool holds_arena = false;
+  bool holds_memtable = false;
   // Here and not on the stack: a process that ends in the middle of it destroys its Flusher, but unwinds nothing.
   std::unique_ptr<OutputFiles> files;
 };
 
 void Flusher::Impl::release(State next) {
-  if (!holds_arena) return;
+  if (!holds_memtable) return;
   forget_older();
   files.reset();
-  holds_arena = false;
-  shared.flushes().release(next);
+  holds_memtable = false;
+  shared.flush_job().release(next);
 }
 
 void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end, LsnRange lsns, WalValuesOnDemand& wal,
@@ -69,8 +69,8 @@ void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end,
     reader = std::make_unique<Reader>(env, directory, &shared, ReaderOptions{.cache_bytes = options.memory_bytes / 2});
   }
   if (rewriter == nullptr) {
-    lifetimes = std::make_unique<Lifetimes>(*reader, lsns.end - 1);
-    rewriter = std::make_unique<ChainRewriter>(*reader, *lifetimes, rebuilder, options.bounds, [this] { pause(); });
+    incarnations = std::make_unique<Incarnations>(*reader, lsns.end - 1);
+    rewriter = std::make_unique<ChainRewriter>(*reader, *incarnations, rebuilder, options.bounds, [this] { pause(); });
   }
   const Key key = begin.key();
   // A key with more versions than memory takes is rewritten in parts, newest first.
@@ -93,16 +93,16 @@ void Flusher::Impl::rewrite(Memtable::Cursor begin, const Memtable::Cursor& end,
       add_newest_first(key, versions, layer);
     } catch (const StoreError& error) {
       if (error.kind() != ErrorKind::kCorrupt) throw;
-      // What is older is damaged: that is its readers' trouble, not this layer's.
+      // Older versions are damaged: their readers get the error, this layer is whole.
       add_versions(begin, next, lsns.end, wal, layer);
     }
     begin = next;
   }
 }
 
-void Flusher::Impl::add_all(const FlushHandover::Request& request, LayerWriter& layer) {
+void Flusher::Impl::add_all(const FlushJob::Request& request, LayerWriter& layer) {
   WalValuesOnDemand wal(env);
-  Memtable::Cursor cursor(shared.arena(request.arena));
+  Memtable::Cursor cursor(shared.memtable(request.memtable));
   cursor.seek_first();
   while (cursor.valid()) {
     pause();
@@ -117,9 +117,9 @@ void Flusher::Impl::add_all(const FlushHandover::Request& request, LayerWriter& 
   }
 }
 
-Layer Flusher::Impl::write(const FlushHandover::Request& request) {
+Layer Flusher::Impl::write(const FlushJob::Request& request) {
   const std::uint64_t number = shared.take_layer_number();
-  shared.flushes().announce(number);
+  shared.flush_job().announce(number);
   files = std::make_unique<OutputFiles>(env, directory);
   const FlushTarget target{
       .env = env, .directory = directory, .number = number, .lsns = request.lsns, .options = options.store};
@@ -128,37 +128,37 @@ Layer Flusher::Impl::write(const FlushHandover::Request& request) {
 
 Flusher::Flusher(Env& env, std::string directory, SharedStore& shared, PageRebuilder& rebuilder, FlusherOptions options)
     : impl_(std::make_unique<Impl>(env, std::move(directory), shared, rebuilder, std::move(options))) {
-  shared.flushes().attend(true);
+  shared.flush_job().attend(true);
 }
 
 Flusher::~Flusher() {
-  impl_->shared.flushes().attend(false);
+  impl_->shared.flush_job().attend(false);
   impl_->release(State::kRequested);
 }
 
 std::optional<Flusher::Result> Flusher::flush() {
   Impl& impl = *impl_;
-  const std::optional<FlushHandover::Request> request = impl.shared.flushes().take();
+  const std::optional<FlushJob::Request> request = impl.shared.flush_job().take();
   if (!request) return std::nullopt;
-  impl.holds_arena = true;
+  impl.holds_memtable = true;
   impl.env.reached("flush-taken");
   try {
     const Layer layer = impl.write(*request);
-    impl.env.reached("flush-hand-over");
+    impl.env.reached("flush-complete");
     Result result{.bytes = layer.info.bytes, .chains = {}};
     if (impl.rewriter != nullptr) result.chains = impl.rewriter->counters();
     impl.forget_older();
-    const FlushHandover::Result written{.number = layer.number,
-                                        .bytes = layer.info.bytes,
-                                        .entries = layer.info.entries,
-                                        .first_key = layer.info.first_key,
-                                        .last_key = layer.info.last_key};
-    if (!impl.shared.flushes().complete(written)) throw Cancelled();
+    const FlushJob::Result written{.number = layer.number,
+                                   .bytes = layer.info.bytes,
+                                   .entries = layer.info.entries,
+                                   .first_key = layer.info.first_key,
+                                   .last_key = layer.info.last_key};
+    if (!impl.shared.flush_job().complete(written)) throw Cancelled();
     // The file is the Writer's now.
     impl.files->keep();
     impl.files.reset();
-    impl.holds_arena = false;
-    impl.env.reached("flush-handed-over");
+    impl.holds_memtable = false;
+    impl.env.reached("flush-completed");
     return result;
   } catch (const Cancelled&) {
     impl.release(State::kFailed);

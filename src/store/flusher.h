@@ -1,4 +1,5 @@
-// Turns sealed arenas into layers beside the Writer, in a process of its own. README.md draws how they come and go.
+// Turns immutable memtables into layers beside the Writer, in a process of its own. README.md draws how they come and
+// go.
 #pragma once
 
 #include <functional>
@@ -14,7 +15,7 @@ namespace strata {
 
 struct FlusherOptions {
   StoreOptions store;
-  // A key with a longer chain within the arena is rewritten; no value becomes a diff here, merges do that.
+  // A key with a longer chain within the memtable is rewritten; no value becomes a diff here, merges do that.
   ChainBounds bounds{.min_value_bytes = std::numeric_limits<std::size_t>::max()};
   std::size_t memory_bytes = std::size_t{32} << 20;  // for the versions of one key and for older layers
   std::function<void()> pause = [] {};               // called often; may throw, or end the process
@@ -33,8 +34,8 @@ class Flusher {
     std::uint64_t bytes = 0;
     ChainRewriter::Counters chains;
   };
-  // Flushes the arena that waits for it: nothing when there is none, or when the Writer went meanwhile. When it throws,
-  // nothing is left of the layer, and the Writer flushes that arena itself.
+  // Flushes the memtable that waits for it: nothing when there is none, or when the Writer went meanwhile. When it
+  // throws, nothing is left of the layer, and the Writer flushes that memtable itself.
   std::optional<Result> flush();
 
   Flusher(const Flusher&) = delete;

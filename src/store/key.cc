@@ -9,8 +9,8 @@ const char* name_of(KeyKind kind) {
       return "page";
     case KeyKind::kRelationSize:
       return "relation size";
-    case KeyKind::kRelationReset:
-      return "relation reset";
+    case KeyKind::kTruncation:
+      return "truncation";
     case KeyKind::kDatabase:
       return "database";
     case KeyKind::kCommitLog:

@@ -17,7 +17,7 @@ enum class KeyKind : std::uint8_t {
   kRelationSize = 2,
   // Truncations, drops and creations of a relation's fork (value: u32, the number of blocks that survive).
   // All fields but block, which is 0.
-  kRelationReset = 3,
+  kTruncation = 3,
   // A database in one tablespace: copied from another one (value: u32 tablespace, u32 database), created empty or
   // dropped (value: empty). tablespace, database.
   kDatabase = 4,

@@ -1,6 +1,6 @@
 #include "store/long_chains.h"
 
-#include "store/lifetimes.h"
+#include "store/incarnations.h"
 #include "store/no_postgres.h"
 
 namespace strata {
@@ -9,8 +9,8 @@ bool shorten_long_chain(KeyKind kind, Writer& writer, Reader& reader, PageRebuil
   const std::optional<Key> key = writer.take_long_chain(kind);
   if (!key) return false;
   try {
-    Lifetimes lifetimes(reader, kMaxLsn);
-    const Lsn floor = kind == KeyKind::kPage ? lifetimes.floor_at(*key, kMaxLsn) : kInvalidLsn;
+    Incarnations incarnations(reader, kMaxLsn);
+    const Lsn floor = kind == KeyKind::kPage ? incarnations.floor_at(*key, kMaxLsn) : kInvalidLsn;
     const Chain chain = reader.chain(*key, kMaxLsn, floor);
     // What it begins with may be in the database that its database was copied from.
     if (chain.empty() || !chain.front().base) return true;

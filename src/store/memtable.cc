@@ -13,7 +13,7 @@ namespace strata {
 namespace {
 
 constexpr std::uint64_t kSeed = 0x9E3779B97F4A7C15;
-constexpr std::size_t kArenaBytesPerBucket = 512;
+constexpr std::size_t kMemtableBytesPerBucket = 512;
 
 constexpr std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -41,16 +41,16 @@ std::size_t Memtable::space_for(std::size_t value_bytes) {
   return group_bytes(kMaxHeight, kMaxWidth) + key_bytes() + version_bytes(value_bytes);
 }
 
-Memtable& Memtable::format(void* arena, std::size_t bytes) {
+Memtable& Memtable::format(void* memtable, std::size_t bytes) {
   static_assert(std::is_trivially_destructible_v<Memtable>);
   static_assert(alignof(KeyNode) <= kUnit && alignof(Group) <= kUnit && alignof(VersionNode) <= kUnit &&
                 sizeof(Memtable) % alignof(Link) == 0);
-  auto* table = new (arena) Memtable;
+  auto* table = new (memtable) Memtable;
   // A link of 32 bits reaches this far.
   constexpr std::size_t kReach = kUnit * (std::size_t{1} << 32) - kUnit;
   table->bytes_ = std::min(bytes / kUnit * kUnit, kReach);
   table->seed_ = kSeed;
-  table->bucket_mask_ = std::bit_floor(bytes / kArenaBytesPerBucket) - 1;
+  table->bucket_mask_ = std::bit_floor(bytes / kMemtableBytesPerBucket) - 1;
   table->reset();
   return *table;
 }

@@ -11,7 +11,7 @@ namespace strata {
 namespace {
 
 constexpr int kMaxLevel = 255;
-// The oldest of the runs that are merged at rest has at most so many times the bytes of the others.
+// The oldest of the runs that are merged when the server is idle has at most so many times the bytes of the others.
 constexpr std::uint64_t kMaxShare = 2;
 
 using Runs = std::map<Lsn, std::vector<Layer>>;  // by the begin of their range: oldest first
@@ -59,8 +59,8 @@ std::optional<MergePlan> plan_merge(const ManifestState& state, const std::funct
   return std::nullopt;
 }
 
-std::optional<MergePlan> plan_merge_at_rest(const ManifestState& state, std::size_t max_inputs,
-                                            const std::function<bool(LsnRange)>& excluded) {
+std::optional<MergePlan> plan_idle_merge(const ManifestState& state, std::size_t max_inputs,
+                                         const std::function<bool(LsnRange)>& excluded) {
   Runs runs;
   for (const auto& [number, layer] : state.layers) {
     if (!layer.info.image) runs[layer.info.lsns.begin].push_back(layer);

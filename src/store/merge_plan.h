@@ -27,7 +27,7 @@ struct MergePlan {
 // What is worth merging when nothing else wants the machine: the newest runs of all levels, `max_inputs` at most, up to
 // the last one that does not outweigh those before it. What such a merge has made becomes part of a run that is larger
 // by half or more when it is rewritten, so that history is rewritten seldom however often it comes to rest.
-[[nodiscard]] std::optional<MergePlan> plan_merge_at_rest(const ManifestState& state, std::size_t max_inputs,
-                                                          const std::function<bool(LsnRange)>& excluded);
+[[nodiscard]] std::optional<MergePlan> plan_idle_merge(const ManifestState& state, std::size_t max_inputs,
+                                                       const std::function<bool(LsnRange)>& excluded);
 
 }  // namespace strata

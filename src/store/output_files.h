@@ -10,7 +10,7 @@
 
 namespace strata {
 
-// Files that go away again unless they are handed over.
+// Files that are removed again unless they are kept.
 class OutputFiles {
  public:
   OutputFiles(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {}
@@ -19,7 +19,7 @@ class OutputFiles {
       try {
         env_.remove(directory_ + "/" + name);
       } catch (const StoreError&) {
-        // The next sweep removes it.
+        // The next search for orphans finds it.
       }
     }
   }

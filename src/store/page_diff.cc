@@ -12,11 +12,11 @@ namespace strata {
 
 namespace {
 
-constexpr std::size_t kRunHeadBytes = 4;
+constexpr std::size_t kHunkHeaderBytes = 4;
 constexpr std::size_t kWord = 8;
-// In the length of a run whose bytes are those of the page before at another place.
+// In the length of a hunk whose bytes are those of the page before at another place.
 constexpr std::uint16_t kMoved = 0x8000;
-constexpr std::size_t kMovedRunBytes = 6;
+constexpr std::size_t kMovedHunkBytes = 6;
 // A shorter diff is not worth looking for what has moved.
 constexpr std::size_t kShortDiffBytes = 128;
 constexpr std::size_t kShortestMove = 16;
@@ -30,7 +30,7 @@ std::size_t next_difference(std::string_view a, std::string_view b, std::size_t 
   return from;
 }
 
-void put_run_head(std::string& diff, std::size_t offset, std::size_t length) {
+void put_hunk_header(std::string& diff, std::size_t offset, std::size_t length) {
   put_fixed(diff, static_cast<std::uint16_t>(offset));
   put_fixed(diff, static_cast<std::uint16_t>(length));
 }
@@ -41,13 +41,13 @@ std::optional<std::string> diff_in_place(std::string_view before, std::string_vi
   while (begin < after.size()) {
     std::size_t end = begin + 1;
     std::size_t next = next_difference(before, after, end);
-    // Bytes that are the same cost less than the head of another run.
-    while (next < after.size() && next - end <= kRunHeadBytes) {
+    // Bytes that are the same cost less than the header of another hunk.
+    while (next < after.size() && next - end <= kHunkHeaderBytes) {
       end = next + 1;
       next = next_difference(before, after, end);
     }
-    if (diff.size() + kRunHeadBytes + (end - begin) > limit) return std::nullopt;
-    put_run_head(diff, begin, end - begin);
+    if (diff.size() + kHunkHeaderBytes + (end - begin) > limit) return std::nullopt;
+    put_hunk_header(diff, begin, end - begin);
     diff.append(after.substr(begin, end - begin));
     begin = next;
   }
@@ -113,15 +113,15 @@ std::optional<std::string> diff_with_moves(std::string_view before, std::string_
       moved = finder.find(end, &source);
       if (moved > 0) break;
       next = next_difference(before, after, end);
-      if (next > end + kRunHeadBytes) break;
+      if (next > end + kHunkHeaderBytes) break;
       ++end;
     }
     if (end > begin) {
-      put_run_head(diff, begin, end - begin);
+      put_hunk_header(diff, begin, end - begin);
       diff.append(after.substr(begin, end - begin));
     }
     if (moved > 0) {
-      put_run_head(diff, end, moved | kMoved);
+      put_hunk_header(diff, end, moved | kMoved);
       put_fixed(diff, static_cast<std::uint16_t>(source));
     }
     if (diff.size() > limit) return std::nullopt;
@@ -130,8 +130,8 @@ std::optional<std::string> diff_with_moves(std::string_view before, std::string_
   return diff;
 }
 
-// A run of a diff.
-struct Run {
+// A hunk of a diff.
+struct Hunk {
   std::size_t offset = 0;
   std::size_t length = 0;
   bool moved = false;
@@ -139,26 +139,26 @@ struct Run {
   std::string_view bytes;  // else
 };
 
-// Takes the first run off `diff`. False: there is none within a page of this size.
-bool take_run(std::string_view& diff, std::size_t page_bytes, Run& run) {
+// Takes the first hunk off `diff`. False: there is none within a page of this size.
+bool take_hunk(std::string_view& diff, std::size_t page_bytes, Hunk& hunk) {
   std::uint16_t numbers[3];
-  if (diff.size() < kRunHeadBytes) return false;
-  std::memcpy(numbers, diff.data(), kRunHeadBytes);
-  run.moved = (numbers[1] & kMoved) != 0;
-  run.offset = numbers[0];
-  run.length = numbers[1] & ~kMoved;
-  if (run.length == 0 || run.offset + run.length > page_bytes) return false;
-  if (run.moved) {
-    if (diff.size() < kMovedRunBytes) return false;
-    std::memcpy(&numbers[2], diff.data() + kRunHeadBytes, sizeof numbers[2]);
-    run.source = numbers[2];
-    diff.remove_prefix(kMovedRunBytes);
-    return run.source + run.length <= page_bytes;
+  if (diff.size() < kHunkHeaderBytes) return false;
+  std::memcpy(numbers, diff.data(), kHunkHeaderBytes);
+  hunk.moved = (numbers[1] & kMoved) != 0;
+  hunk.offset = numbers[0];
+  hunk.length = numbers[1] & ~kMoved;
+  if (hunk.length == 0 || hunk.offset + hunk.length > page_bytes) return false;
+  if (hunk.moved) {
+    if (diff.size() < kMovedHunkBytes) return false;
+    std::memcpy(&numbers[2], diff.data() + kHunkHeaderBytes, sizeof numbers[2]);
+    hunk.source = numbers[2];
+    diff.remove_prefix(kMovedHunkBytes);
+    return hunk.source + hunk.length <= page_bytes;
   }
-  diff.remove_prefix(kRunHeadBytes);
-  if (run.length > diff.size()) return false;
-  run.bytes = diff.substr(0, run.length);
-  diff.remove_prefix(run.length);
+  diff.remove_prefix(kHunkHeaderBytes);
+  if (hunk.length > diff.size()) return false;
+  hunk.bytes = diff.substr(0, hunk.length);
+  diff.remove_prefix(hunk.length);
   return true;
 }
 
@@ -175,15 +175,15 @@ bool apply_page_diff(std::string_view diff, std::span<char> page) {
   if (page.size() > kMaxDiffPageBytes) return false;
   std::array<char, kMaxDiffPageBytes> before;
   bool has_before = false;
-  Run run;
+  Hunk hunk;
   for (std::string_view rest = diff; !rest.empty();) {
-    if (!take_run(rest, page.size(), run)) return false;
-    has_before = has_before || run.moved;
+    if (!take_hunk(rest, page.size(), hunk)) return false;
+    has_before = has_before || hunk.moved;
   }
   if (has_before) std::memcpy(before.data(), page.data(), page.size());
   while (!diff.empty()) {
-    if (!take_run(diff, page.size(), run)) return false;
-    std::memcpy(page.data() + run.offset, run.moved ? before.data() + run.source : run.bytes.data(), run.length);
+    if (!take_hunk(diff, page.size(), hunk)) return false;
+    std::memcpy(page.data() + hunk.offset, hunk.moved ? before.data() + hunk.source : hunk.bytes.data(), hunk.length);
   }
   return true;
 }

@@ -12,9 +12,9 @@ Version base_of(const PageState& state) {
 
 }  // namespace
 
-Lifetimes& PageStates::lifetimes_of(std::size_t depth) {
-  while (lifetimes_.size() <= depth) lifetimes_.push_back(std::make_unique<Lifetimes>(reader_, end_));
-  return *lifetimes_[depth];
+Incarnations& PageStates::incarnations_of(std::size_t depth) {
+  while (incarnations_.size() <= depth) incarnations_.push_back(std::make_unique<Incarnations>(reader_, end_));
+  return *incarnations_[depth];
 }
 
 PageState PageStates::rebuild(const Key& key, const Chain& chain) {
@@ -25,7 +25,7 @@ PageState PageStates::rebuild(const Key& key, const Chain& chain) {
 
 std::optional<PageState> PageStates::find(const Key& key, Lsn at, std::size_t depth) {
   if (depth == kMaxCopies) throw_too_many_copies();
-  const Lsn floor = key.kind == KeyKind::kPage ? lifetimes_of(depth).floor_at(key, at) : kInvalidLsn;
+  const Lsn floor = key.kind == KeyKind::kPage ? incarnations_of(depth).floor_at(key, at) : kInvalidLsn;
   const Chain chain = reader_.chain(key, at, floor);
   std::optional<PageState> base;
   if (key.kind == KeyKind::kPage && (chain.empty() || !chain.front().base)) {
@@ -33,9 +33,9 @@ std::optional<PageState> PageStates::find(const Key& key, Lsn at, std::size_t de
   }
   if (chain.empty()) return base;
   const Lsn lsn = chain.back().lsn;
-  if (base && base->lost) return PageState{.lsn = lsn, .lost = true, .bytes = base->bytes};
+  if (base && base->unreconstructable) return PageState{.lsn = lsn, .unreconstructable = true, .bytes = base->bytes};
   if (!base && !chain.front().base && !applies_without_base(chain.front().type)) {
-    return PageState{.lsn = lsn, .lost = true, .bytes = "it has changes but no page to apply them to"};
+    return PageState{.lsn = lsn, .unreconstructable = true, .bytes = "it has changes but no page to apply them to"};
   }
   return rebuild(key, lsn, [&](PageRebuilder& rebuilder) {
     if (base) rebuilder.apply(base_of(*base));
@@ -44,7 +44,7 @@ std::optional<PageState> PageStates::find(const Key& key, Lsn at, std::size_t de
 }
 
 std::optional<PageState> PageStates::find_copied_base(const Key& key, Lsn at, Lsn floor, std::size_t depth) {
-  const DatabaseEvent event = lifetimes_of(depth).database_event_at(key, at);
+  const DatabaseEvent event = incarnations_of(depth).database_event_at(key, at);
   if (!event.copied || event.lsn != floor) return std::nullopt;
   Key source = key;
   source.tablespace = event.source_tablespace;

@@ -49,9 +49,9 @@ void MemtableVersion::complete(WalValuesOnDemand& wal) {
   in_wal = false;
 }
 
-void collect_versions(const Memtable& arena, const Key& key, Lsn at, Lsn floor, Walk walk,
+void collect_versions(const Memtable& memtable, const Key& key, Lsn at, Lsn floor, Walk walk,
                       std::vector<MemtableVersion>& out) {
-  Memtable::Cursor cursor(arena);
+  Memtable::Cursor cursor(memtable);
   for (cursor.seek(key, at); cursor.valid() && cursor.key() == key && cursor.lsn() > floor; cursor.next()) {
     const Entry entry = cursor.entry();
     out.push_back(copy_version(entry, cursor.sequence()));
@@ -72,30 +72,30 @@ void merge_versions(std::vector<MemtableVersion>& versions, Lsn flushed, Walk wa
 
 Reader::Impl::Impl(Env& env_in, std::string directory_in, SharedStore* shared_in, const ReaderOptions& options)
     : env(env_in), directory(std::move(directory_in)), shared(shared_in), cache(options.cache_bytes) {
-  if (shared != nullptr) slot = shared->take_slot();
+  if (shared != nullptr) slot = shared->take_reader_slot();
   try {
-    run([&] { return current_set(); });
+    run([&] { return current_map(); });
   } catch (...) {
-    if (slot >= 0) shared->release_slot(slot);
+    if (slot >= 0) shared->release_reader_slot(slot);
     throw;
   }
 }
 
 Reader::Impl::~Impl() {
-  if (slot >= 0) shared->release_slot(slot);
+  if (slot >= 0) shared->release_reader_slot(slot);
 }
 
-std::shared_ptr<LayerSet> Reader::Impl::current_set() {
-  if (shared == nullptr && set != nullptr) return set;
-  // A set that is as old as the slot, or newer, has its files; between calls the slot held nothing.
-  const std::uint64_t version = shared == nullptr ? 0 : shared->layer_set_version();
-  if (slot >= 0 && set != nullptr && set_version == version) return set;
-  auto next = std::make_shared<LayerSet>(env, directory, read_manifest(env, directory), cache);
-  if (slot >= 0 && set != nullptr) next->take_open_files(*set);
+std::shared_ptr<LayerMap> Reader::Impl::current_map() {
+  if (shared == nullptr && map != nullptr) return map;
+  // A map that is as old as the slot, or newer, has its files; between calls the slot held nothing.
+  const std::uint64_t version = shared == nullptr ? 0 : shared->layer_map_version();
+  if (slot >= 0 && map != nullptr && map_version == version) return map;
+  auto next = std::make_shared<LayerMap>(env, directory, read_manifest(env, directory), cache);
+  if (slot >= 0 && map != nullptr) next->take_open_files(*map);
   search.reset();
-  set = next;
-  set_version = version;
-  return set;
+  map = next;
+  map_version = version;
+  return map;
 }
 
 std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn floor, Walk walk) {
@@ -105,9 +105,9 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
       [&] {
         for (auto& versions : recent) versions.clear();
       },
-      [&](const Memtable& arena, Lsn upto) {
+      [&](const Memtable& memtable, Lsn upto) {
         for (std::size_t i = 0; i < keys.size(); ++i) {
-          collect_versions(arena, keys[i], upto, floor, walk, recent[i]);
+          collect_versions(memtable, keys[i], upto, floor, walk, recent[i]);
         }
       });
 
@@ -116,11 +116,11 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
   std::vector<ValueWanted> wanted;
   std::vector<LayerVersion> older;
   // One that an exception meets is not used again.
-  std::optional<LayerSet::Search> search;
-  if (view.set == set) search.swap(this->search);
-  if (!search || !search->is_for(view.at, floor, walk)) search.emplace(*view.set, view.at, floor, walk);
+  std::optional<LayerMap::Search> search;
+  if (view.map == map) search.swap(this->search);
+  if (!search || !search->is_for(view.at, floor, walk)) search.emplace(*view.map, view.at, floor, walk);
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    merge_versions(recent[i], view.set->flushed(), walk);
+    merge_versions(recent[i], view.map->flushed(), walk);
     const bool complete =
         !recent[i].empty() && (walk == Walk::kNewest || (walk == Walk::kToBase && recent[i].back().version.base));
     older.clear();
@@ -143,7 +143,7 @@ std::vector<Chain> Reader::Impl::read(std::span<const Key> keys, Lsn at, Lsn flo
     });
   }
   read_values(wanted, keys.size() >= kManyKeys);
-  if (view.set == set) this->search = std::move(search);
+  if (view.map == map) this->search = std::move(search);
   return chains;
 }
 
@@ -153,16 +153,16 @@ Reader::Reader(Env& env, std::string directory, SharedStore* shared, ReaderOptio
 Reader::~Reader() = default;
 
 Horizon Reader::horizon() {
-  return impl_->run([&] { return impl_->current_set()->horizon(); });
+  return impl_->run([&] { return impl_->current_map()->horizon(); });
 }
 Lsn Reader::flushed_lsn() {
-  return impl_->run([&] { return impl_->current_set()->flushed(); });
+  return impl_->run([&] { return impl_->current_map()->flushed(); });
 }
 StoreIdentity Reader::identity() {
-  return impl_->run([&] { return impl_->current_set()->identity(); });
+  return impl_->run([&] { return impl_->current_map()->identity(); });
 }
 std::vector<LayerInfo> Reader::layers() {
-  return impl_->run([&] { return impl_->current_set()->layers(); });
+  return impl_->run([&] { return impl_->current_map()->layers(); });
 }
 
 const ReadCounters& Reader::counters() const { return impl_->cache.counters(); }
@@ -190,17 +190,17 @@ void Reader::history(const Key& key, Lsn at, Lsn floor, const std::function<bool
   const Impl::Use use(impl);
   std::vector<MemtableVersion> recent;
   std::vector<LayerVersion> older;
-  std::shared_ptr<LayerSet> set;
+  std::shared_ptr<LayerMap> map;
   impl.run([&] {
     older.clear();
     const View view = impl.view(
         at, [&] { recent.clear(); },
-        [&](const Memtable& arena, Lsn upto) { collect_versions(arena, key, upto, floor, Walk::kAll, recent); });
-    merge_versions(recent, view.set->flushed(), Walk::kAll);
+        [&](const Memtable& memtable, Lsn upto) { collect_versions(memtable, key, upto, floor, Walk::kAll, recent); });
+    merge_versions(recent, view.map->flushed(), Walk::kAll);
     WalValuesOnDemand wal(impl.env);
     for (MemtableVersion& one : recent) one.complete(wal);
-    set = view.set;
-    LayerSet::Search(*set, view.at, floor, Walk::kAll).find(key, older);
+    map = view.map;
+    LayerMap::Search(*map, view.at, floor, Walk::kAll).find(key, older);
   });
 
   for (const MemtableVersion& one : recent) {

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "store/layer_set.h"
+#include "store/layer_map.h"
 #include "store/store.h"
 
 namespace strata {
 
-// Copied out of an arena.
+// Copied out of a memtable.
 struct MemtableVersion {
   Version version;  // its value is what refers to it where that stands in WAL
   std::uint32_t sequence = 0;
@@ -22,11 +22,11 @@ struct MemtableVersion {
   void complete(WalValuesOnDemand& wal);
 };
 
-// Layers, and up to where they and the memtable may be read together: what is at or below set->flushed() comes from
+// Layers, and up to where they and the memtable may be read together: what is at or below map->flushed() comes from
 // the layers, what is above it was copied from the memtable before.
 struct View {
   Lsn at = kInvalidLsn;
-  std::shared_ptr<LayerSet> set;
+  std::shared_ptr<LayerMap> map;
 };
 
 struct Reader::Impl {
@@ -35,43 +35,43 @@ struct Reader::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  // The newest set of layers. REQUIRES: a Use is there.
-  std::shared_ptr<LayerSet> current_set();
+  // The newest layer map. REQUIRES: a Use is there.
+  std::shared_ptr<LayerMap> current_map();
 
   // Readings that take several views agree on this.
   [[nodiscard]] Lsn clamp(Lsn at) const { return shared == nullptr ? at : std::min(at, shared->visible_lsn()); }
 
-  // A view at `at` or at what is visible. Where layers do not have all of it, calls collect(arena, at) for each open
-  // arena, pinned, and clear() before each round of them: a round counts only when no writer came anew meanwhile.
+  // A view at `at` or at what is visible. Where layers do not have all of it, calls collect(memtable, at) for each open
+  // memtable, pinned, and clear() before each round of them: a round counts only when no writer came anew meanwhile.
   template <class Clear, class Collect>
   View view(Lsn at, Clear&& clear, Collect&& collect) {
     if (shared == nullptr) {
       clear();
-      return {.at = at, .set = current_set()};
+      return {.at = at, .map = current_map()};
     }
-    // What a set of layers says is flushed, it has.
-    if (auto flushed_set = current_set(); at <= flushed_set->flushed()) {
+    // A layer map contains every version up to its flushed LSN.
+    if (auto flushed_map = current_map(); at <= flushed_map->flushed()) {
       clear();
-      return {.at = at, .set = std::move(flushed_set)};
+      return {.at = at, .map = std::move(flushed_map)};
     }
     for (;;) {
       const std::uint64_t epoch = shared->epoch();
       const Lsn upto = clamp(at);
       clear();
-      shared->visit_arenas([&](const Memtable& arena, Lsn upper) { collect(arena, std::min(upto, upper)); });
-      View result{.at = upto, .set = current_set()};
+      shared->visit_memtables([&](const Memtable& memtable, Lsn upper) { collect(memtable, std::min(upto, upper)); });
+      View result{.at = upto, .map = current_map()};
       if (shared->epoch() == epoch) return result;
     }
   }
 
-  // While one is there, no file of the layer sets that are taken goes away. They may be nested.
+  // While one is there, no file of the layer maps that are taken goes away. They may be nested.
   class Use {
    public:
     explicit Use(Impl& impl) : impl_(impl) {
-      if (impl_.uses++ == 0 && impl_.slot >= 0) impl_.shared->move_slot(impl_.slot);
+      if (impl_.uses++ == 0 && impl_.slot >= 0) impl_.shared->pin_layer_map(impl_.slot);
     }
     ~Use() {
-      if (--impl_.uses == 0 && impl_.slot >= 0) impl_.shared->rest_slot(impl_.slot);
+      if (--impl_.uses == 0 && impl_.slot >= 0) impl_.shared->unpin_layer_map(impl_.slot);
     }
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
@@ -90,11 +90,11 @@ struct Reader::Impl {
       try {
         return body();
       } catch (const StoreError&) {
-        const bool flushed_meanwhile = shared != nullptr && shared->layer_set_version() != set_version;
+        const bool flushed_meanwhile = shared != nullptr && shared->layer_map_version() != map_version;
         if ((slot >= 0 && !flushed_meanwhile) || attempt == kAttempts) throw;
         if (slot >= 0) continue;
         search.reset();
-        set.reset();
+        map.reset();
         cache.clear();
       }
     }
@@ -121,18 +121,18 @@ struct Reader::Impl {
   int slot = -1;
   int uses = 0;
   BlockCache cache;
-  std::uint64_t set_version = 0;
-  std::shared_ptr<LayerSet> set;
+  std::uint64_t map_version = 0;
+  std::shared_ptr<LayerMap> map;
   // The last one of read(), in `set`: pages that are read one after the other are often neighbours.
-  std::optional<LayerSet::Search> search;
+  std::optional<LayerMap::Search> search;
 };
 
-// Copied while the arena is pinned.
+// Copied while the memtable is pinned.
 [[nodiscard]] MemtableVersion copy_version(const Entry& entry, std::uint32_t sequence);
-// Appends the versions of `key` in (floor, at] that an arena has, as far as `walk` goes.
-void collect_versions(const Memtable& arena, const Key& key, Lsn at, Lsn floor, Walk walk,
+// Appends the versions of `key` in (floor, at] that a memtable has, as far as `walk` goes.
+void collect_versions(const Memtable& memtable, const Key& key, Lsn at, Lsn floor, Walk walk,
                       std::vector<MemtableVersion>& out);
-// Orders what came from several arenas, newest first, drops what is at or below `flushed`, and ends it where `walk`
+// Orders what came from several memtables, newest first, drops what is at or below `flushed`, and ends it where `walk`
 // ends.
 void merge_versions(std::vector<MemtableVersion>& versions, Lsn flushed, Walk walk);
 

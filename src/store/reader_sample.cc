@@ -37,10 +37,10 @@ IndexEntry random_entry(const LayerFile& file, std::minstd_rand& random) {
 
 std::vector<Reader::ChainLength> Reader::sample_chains(std::size_t samples, std::uint64_t seed) {
   return impl_->run([&] {
-    LayerSet& set = *impl_->current_set();
+    LayerMap& map = *impl_->current_map();
     std::vector<Place> places;
     std::uint64_t entries = 0;
-    for (LayerRun& run : set.runs()) {
+    for (LayerRun& run : map.runs()) {
       if (run.image) continue;
       for (LayerRun::Member& member : run.members()) {
         if (member.layer.info.first_key.kind != KeyKind::kPage) continue;
@@ -59,11 +59,11 @@ std::vector<Reader::ChainLength> Reader::sample_chains(std::size_t samples, std:
       const std::uint64_t picked = any(random);
       const auto place =
           std::partition_point(places.begin(), places.end(), [&](const Place& one) { return one.end <= picked; });
-      const IndexEntry entry = random_entry(set.open(*place->member), random);
+      const IndexEntry entry = random_entry(map.open(*place->member), random);
       const Key key = decode_key(entry.key);
       if (key.kind != KeyKind::kPage) continue;
       chain.clear();
-      LayerSet::Search(set, entry.lsn, kInvalidLsn, Walk::kToBase).find(key, chain);
+      LayerMap::Search(map, entry.lsn, kInvalidLsn, Walk::kToBase).find(key, chain);
       ChainLength length;
       for (const LayerVersion& version : chain) {
         if (version.entry.base) continue;

@@ -15,13 +15,13 @@ constexpr std::size_t kMaxBatch = 256;
 // Walks the keys of a run that have a version at or before `at`, standing on the newest such version of each.
 class RunCursor {
  public:
-  RunCursor(LayerSet& set, LayerRun& run, Lsn at) : set_(set), run_(run), at_(at) {}
+  RunCursor(LayerMap& map, LayerRun& run, Lsn at) : map_(map), run_(run), at_(at) {}
 
   void seek(const Key& key) {
     member_ = run_.first_reaching(key);
     cursor_.reset();
     if (member_ == run_.members().size()) return;
-    cursor_.emplace(set_.open(run_.members()[member_]));
+    cursor_.emplace(map_.open(run_.members()[member_]));
     cursor_->seek(encode_key(key), at_);
     settle();
   }
@@ -37,7 +37,7 @@ class RunCursor {
 
   [[nodiscard]] bool valid() const { return cursor_.has_value(); }
   [[nodiscard]] const IndexEntry& entry() const { return cursor_->entry(); }
-  [[nodiscard]] LayerVersion version() const { return LayerSet::version_at(*cursor_); }
+  [[nodiscard]] LayerVersion version() const { return LayerMap::version_at(*cursor_); }
 
  private:
   void settle() {
@@ -45,7 +45,7 @@ class RunCursor {
       if (!cursor_->valid()) {
         cursor_.reset();
         if (++member_ == run_.members().size()) return;
-        cursor_.emplace(set_.open(run_.members()[member_]));
+        cursor_.emplace(map_.open(run_.members()[member_]));
         cursor_->seek(encode_key(run_.members()[member_].layer.info.first_key), at_);
       } else if (cursor_->entry().lsn > at_) {
         const EncodedKey key = cursor_->entry().key;
@@ -56,7 +56,7 @@ class RunCursor {
     }
   }
 
-  LayerSet& set_;
+  LayerMap& map_;
   LayerRun& run_;
   Lsn at_;
   std::size_t member_ = 0;
@@ -66,9 +66,9 @@ class RunCursor {
 using Newest = std::map<Key, MemtableVersion>;
 
 // The newest versions of the first `limit` keys in [first, last]; lowers *last to the key up to which it looked.
-void collect_newest(const Memtable& arena, const Key& first, Lsn at, std::size_t limit, Key* last, Newest& out) {
+void collect_newest(const Memtable& memtable, const Key& first, Lsn at, std::size_t limit, Key* last, Newest& out) {
   std::size_t count = 0;
-  Memtable::Cursor cursor(arena);
+  Memtable::Cursor cursor(memtable);
   cursor.seek(first, at);
   while (cursor.valid() && cursor.key() <= *last) {
     const Key key = cursor.key();
@@ -107,19 +107,19 @@ std::vector<Reader::Impl::Found> Reader::Impl::scan_some(const Key& first, const
         recent.clear();
         bound = last;
       },
-      [&](const Memtable& arena, Lsn upto) { collect_newest(arena, first, upto, limit, &bound, recent); });
-  const Lsn below = std::max(view.set->flushed(), floor);
+      [&](const Memtable& memtable, Lsn upto) { collect_newest(memtable, first, upto, limit, &bound, recent); });
+  const Lsn below = std::max(view.map->flushed(), floor);
   std::erase_if(recent, [&](const auto& one) { return one.second.version.lsn <= below || bound < one.first; });
   WalValuesOnDemand wal(env);
   for (auto& [key, newest] : recent) newest.complete(wal);
 
   std::vector<RunCursor> cursors;
   const EncodedKey encoded_bound = encode_key(bound);
-  for (LayerRun& run : view.set->runs()) {
+  for (LayerRun& run : view.map->runs()) {
     if (run.lsns.begin > view.at || run.lsns.end - 1 <= floor) continue;
     const std::size_t member = run.first_reaching(first);
     if (member == run.members().size() || bound < run.members()[member].layer.info.first_key) continue;
-    cursors.emplace_back(*view.set, run, view.at);
+    cursors.emplace_back(*view.map, run, view.at);
     cursors.back().seek(first);
   }
 
@@ -187,9 +187,9 @@ class FirstMarkInRuns {
  public:
   FirstMarkInRuns(const Key& first, const Key& last, Lsn at) : first_(first), last_(last), at_(at) {}
 
-  void look(LayerSet& set, LayerRun& run) {
+  void look(LayerMap& map, LayerRun& run) {
     try {
-      RunCursor cursor(set, run, at_);
+      RunCursor cursor(map, run, at_);
       if (damage_ != nullptr) {
         cursor.seek(kLowestMark);
         if (cursor.valid() && decode_key(cursor.entry().key) < first_) damage_ = nullptr;
@@ -216,9 +216,9 @@ class FirstMarkInRuns {
   std::optional<std::pair<Key, Version>> found_;
 };
 
-// Whether an arena has a mark before `first` that is newer than all layers.
-bool has_unflushed_mark_before(const Memtable& arena, const Key& first, Lsn flushed, Lsn upto) {
-  Memtable::Cursor cursor(arena);
+// Whether a memtable has a mark before `first` that is newer than all layers.
+bool has_unflushed_mark_before(const Memtable& memtable, const Key& first, Lsn flushed, Lsn upto) {
+  Memtable::Cursor cursor(memtable);
   for (cursor.seek(kLowestMark, upto); cursor.valid() && cursor.key() < first; cursor.next_key()) {
     if (cursor.lsn() > flushed && cursor.lsn() <= upto) return true;
   }
@@ -236,19 +236,20 @@ std::optional<std::pair<Key, Version>> Reader::Impl::first_mark(const Key& first
         recent.clear();
         bound = last;
       },
-      [&](const Memtable& arena, Lsn upto) { collect_newest(arena, first, upto, 1, &bound, recent); });
+      [&](const Memtable& memtable, Lsn upto) { collect_newest(memtable, first, upto, 1, &bound, recent); });
 
   FirstMarkInRuns marks(first, last, view.at);
-  for (auto run = view.set->runs().rbegin(); run != view.set->runs().rend() && !marks.is_settled(); ++run) {
-    if (run->lsns.begin <= view.at) marks.look(*view.set, *run);
+  for (auto run = view.map->runs().rbegin(); run != view.map->runs().rend() && !marks.is_settled(); ++run) {
+    if (run->lsns.begin <= view.at) marks.look(*view.map, *run);
   }
-  std::erase_if(recent, [&](const auto& one) { return one.second.version.lsn <= view.set->flushed(); });
+  std::erase_if(recent, [&](const auto& one) { return one.second.version.lsn <= view.map->flushed(); });
   const bool is_found = marks.is_settled() || !recent.empty();
   if (marks.damage() != nullptr && !(any && is_found)) {
     bool is_harmless = false;
     if (shared != nullptr && !marks.is_settled()) {
-      shared->visit_arenas([&](const Memtable& arena, Lsn upper) {
-        if (has_unflushed_mark_before(arena, first, view.set->flushed(), std::min(view.at, upper))) is_harmless = true;
+      shared->visit_memtables([&](const Memtable& memtable, Lsn upper) {
+        if (has_unflushed_mark_before(memtable, first, view.map->flushed(), std::min(view.at, upper)))
+          is_harmless = true;
       });
     }
     if (!is_harmless) std::rethrow_exception(marks.damage());

@@ -15,20 +15,22 @@ namespace {
                                             " (kind " + std::to_string(static_cast<int>(key.kind)) + ")");
 }
 
-bool same_state(const PageState& a, const PageState& b) { return a.lost == b.lost && (a.lost || a.bytes == b.bytes); }
+bool same_state(const PageState& a, const PageState& b) {
+  return a.unreconstructable == b.unreconstructable && (a.unreconstructable || a.bytes == b.bytes);
+}
 
 bool same_version(const Version& a, const Version& b) {
   return a.lsn == b.lsn && a.type == b.type && a.base == b.base && a.value == b.value;
 }
 
-class TrimCheck {
+class GcCheck {
  public:
-  TrimCheck(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn at,
-            const OldMultixacts& old_multixacts)
+  GcCheck(Reader& before, LayerMap& after, PageRebuilder& rebuilder, Lsn cutoff, Lsn at,
+          const OldMultixacts& old_multixacts)
       : before_(before),
         after_(after),
         states_(before, rebuilder, at),
-        cut_(cut),
+        cutoff_(cutoff),
         at_(at),
         old_multixacts_(old_multixacts) {}
 
@@ -52,25 +54,25 @@ class TrimCheck {
   }
 
  private:
-  // What ended a life by the cut is not there any more, and hides nothing.
-  [[nodiscard]] Lsn floor_after(Lsn floor) const { return floor <= cut_ ? kInvalidLsn : floor; }
+  // What ended an incarnation by the cutoff is not there any more, and hides nothing.
+  [[nodiscard]] Lsn floor_after(Lsn floor) const { return floor <= cutoff_ ? kInvalidLsn : floor; }
 
   bool same_page(const Key& key) {
     const bool is_page = key.kind == KeyKind::kPage;
-    const Lsn floor = is_page ? states_.lifetimes().floor_at(key, at_) : kInvalidLsn;
-    // A copy after the cut looks for its pages in the database that it was copied from, as ever.
-    if (is_page && floor > cut_ && states_.lifetimes().database_event_at(key, at_).copied) return true;
+    const Lsn floor = is_page ? states_.incarnations().floor_at(key, at_) : kInvalidLsn;
+    // A copy after the cutoff looks for its pages in the database that it was copied from, as ever.
+    if (is_page && floor > cutoff_ && states_.incarnations().database_event_at(key, at_).copied) return true;
     const std::optional<PageState> before = states_.at(key, at_);
     const Chain chain = after_.chain(key, at_, floor_after(floor));
     if (!before || chain.empty()) return !before && chain.empty();
     const bool whole = chain.front().base || applies_without_base(chain.front().type);
     PageState rebuilt = states_.rebuild(key, chain);
-    if (!whole) rebuilt.lost = true;
+    if (!whole) rebuilt.unreconstructable = true;
     return same_state(*before, rebuilt);
   }
 
   bool same_size(const Key& key) {
-    const DatabaseEvent event = states_.lifetimes().database_event_at(key, at_);
+    const DatabaseEvent event = states_.incarnations().database_event_at(key, at_);
     const std::optional<Version> before = before_.newest(key, at_, event.lsn);
     if (!before && event.copied) return true;
     const Chain chain = after_.chain(key, at_, floor_after(event.lsn));
@@ -81,7 +83,7 @@ class TrimCheck {
 
   bool same_multixact(const Key& key) {
     std::optional<Version> before = before_.newest(key, at_);
-    if (before && before->lsn <= cut_ && old_multixacts_.contains(key)) before.reset();
+    if (before && before->lsn <= cutoff_ && old_multixacts_.contains(key)) before.reset();
     return same_value(before, after_.chain(key, at_, kInvalidLsn));
   }
 
@@ -91,22 +93,22 @@ class TrimCheck {
   }
 
   Reader& before_;
-  LayerSet& after_;
+  LayerMap& after_;
   PageStates states_;
-  Lsn cut_;
+  Lsn cutoff_;
   Lsn at_;
   const OldMultixacts& old_multixacts_;
 };
 
 }  // namespace
 
-void check_merge(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn end, const std::vector<Sample>& samples,
+void check_merge(Reader& before, LayerMap& after, PageRebuilder& rebuilder, Lsn end, const std::vector<Sample>& samples,
                  const std::function<void()>& pause) {
   PageStates states(before, rebuilder, end);
   for (const auto& [key, at] : samples) {
     pause();
     const bool is_page = key.kind == KeyKind::kPage;
-    const Lsn floor = is_page ? states.lifetimes().floor_at(key, at) : kInvalidLsn;
+    const Lsn floor = is_page ? states.incarnations().floor_at(key, at) : kInvalidLsn;
     const Chain chain_before = before.chain(key, at, floor);
     const Chain chain_after = after.chain(key, at, floor);
     // What could not be rebuilt before must be as it was.
@@ -118,13 +120,13 @@ void check_merge(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn 
   }
 }
 
-void check_trim(Reader& before, LayerSet& after, PageRebuilder& rebuilder, Lsn cut, Lsn flushed,
-                const OldMultixacts& old_multixacts, const std::vector<Key>& keys, const std::function<void()>& pause) {
-  for (const Lsn at : {cut, flushed}) {
-    TrimCheck check(before, after, rebuilder, cut, at, old_multixacts);
+void check_gc(Reader& before, LayerMap& after, PageRebuilder& rebuilder, Lsn cutoff, Lsn flushed,
+              const OldMultixacts& old_multixacts, const std::vector<Key>& keys, const std::function<void()>& pause) {
+  for (const Lsn at : {cutoff, flushed}) {
+    GcCheck check(before, after, rebuilder, cutoff, at, old_multixacts);
     for (const Key& key : keys) {
       pause();
-      if (!check.same(key)) throw_changed("trimming", key);
+      if (!check.same(key)) throw_changed("garbage collection", key);
     }
   }
 }

@@ -73,7 +73,7 @@ struct StoreOptions {
 
 // How a Writer gets on with a Flusher beside it. Both may be empty.
 struct FlusherHooks {
-  std::function<void()> wake;  // an arena waits to be flushed
+  std::function<void()> wake;  // a memtable waits to be flushed
   // Called again and again while put() or flush() waits for the Flusher. May throw: then nothing was added.
   std::function<void()> wait;
   // Called before flushed_lsn() rises, durably. Returns a record behind the new one which no other WAL has, and which
@@ -101,8 +101,8 @@ class Writer {
   static void destroy_store(Env& env, const std::string& directory);
 
   // Opens: replays the manifest, drops what a crash left half-written, removes files that it does not name, and
-  // publishes the layer set in `shared`. `shared` must be freshly created or hold what an earlier Writer left there
-  // (a worker that died): its arenas are emptied.
+  // publishes the layer map in `shared`. `shared` must be freshly created or hold what an earlier Writer left there
+  // (a worker that died): its memtables are emptied.
   Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options = {}, FlusherHooks hooks = {});
   ~Writer();
 
@@ -120,10 +120,10 @@ class Writer {
   // Adds the versions of one WAL record that ends at `end` (all of them have lsn == end), in any order; two versions
   // of one key at one LSN apply in the order given. They are readable once visible_lsn() is raised with publish(). When
   // there is no room, everything before this record is published, and its flush is started; only while the memtable
-  // before that is still being flushed, put() waits. A record too large for an empty arena is published and written to
-  // a layer of its own at once: one call must bring all of such a record. REQUIRES: `end` is not lower than in any call
-  // before, and above visible_lsn(); no baseline is being taken. When it throws, nothing was added, and the same call
-  // may be tried again.
+  // before that is still being flushed, put() waits. A record too large for an empty memtable is published and written
+  // to a layer of its own at once: one call must bring all of such a record. REQUIRES: `end` is not lower than in any
+  // call before, and above visible_lsn(); no baseline is being taken. When it throws, nothing was added, and the same
+  // call may be tried again.
   void put(std::span<const Entry> entries, Lsn end);
   // Makes everything up to `end` visible to readers. REQUIRES: end is a record boundary.
   void publish(Lsn end);
@@ -153,8 +153,8 @@ class Writer {
   [[nodiscard]] std::uint64_t baseline_bytes() const;
   void finish_baseline(const Horizon& horizon);
 
-  // Applies a merge that a Compactor has handed over, as one edit, and removes files that nobody needs any more. Cheap
-  // when there is nothing to do; call it often. Returns whether the set of layers changed. Throws what keeps the edit
+  // Installs the result that a Compactor has submitted, as one edit, and removes obsolete files. Cheap
+  // when there is nothing to do; call it often. Returns whether the layer map changed. Throws what keeps the edit
   // from being durable: the merge is refused then.
   bool serve_compactor();
 

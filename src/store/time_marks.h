@@ -37,9 +37,9 @@ struct TimeMark {
 [[nodiscard]] std::optional<TimeMark> newest_mark_by_lsn(Reader& reader, Lsn lsn);
 
 // The end of the last commit or abort record that ends at or before `at`, of those whose timestamps are late and of
-// those that came out of order alike; kInvalidLsn when there is none. What was trimmed is not told apart: a result
-// below the horizon says only that there is none above it.
-// REQUIRES: `mark` is the newest one at or before `at`, or nothing when there is none.
+// those that came out of order alike; kInvalidLsn when there is none. What garbage collection removed is not told
+// apart: a result below the horizon says only that there is none above it. REQUIRES: `mark` is the newest one at or
+// before `at`, or nothing when there is none.
 [[nodiscard]] Lsn last_transaction_end(Reader& reader, const std::optional<TimeMark>& mark, Lsn at);
 
 }  // namespace strata

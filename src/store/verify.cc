@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "store/handover.h"
+#include "store/compaction_result.h"
 #include "store/manifest.h"
 #include "store/verify_layer.h"
 #include "store/no_postgres.h"
@@ -61,8 +61,8 @@ void check_together(const ManifestState& state) {
 }
 
 bool is_known_name(const std::string& name) {
-  return name == kManifestName || name == kManifestTemporaryName || name == kHandoverName || name == kOwnerName ||
-         parse_layer_name(name).has_value();
+  return name == kManifestName || name == kManifestTemporaryName || name == kCompactionResultName ||
+         name == kOwnerName || parse_layer_name(name).has_value();
 }
 
 }  // namespace
@@ -70,10 +70,10 @@ bool is_known_name(const std::string& name) {
 struct Verifier::Impl {
   Impl(Env& env_in, std::string directory_in, SharedStore* shared_in, std::function<void()> pause_in)
       : env(env_in), directory(std::move(directory_in)), shared(shared_in), pause(std::move(pause_in)) {
-    if (shared != nullptr) slot = shared->take_slot();
+    if (shared != nullptr) slot = shared->take_reader_slot();
   }
   ~Impl() {
-    if (slot >= 0) shared->release_slot(slot);
+    if (slot >= 0) shared->release_reader_slot(slot);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -82,10 +82,10 @@ struct Verifier::Impl {
   class Hold {
    public:
     explicit Hold(const Impl& impl) : impl_(impl) {
-      if (impl_.slot >= 0) impl_.shared->move_slot(impl_.slot);
+      if (impl_.slot >= 0) impl_.shared->pin_layer_map(impl_.slot);
     }
     ~Hold() {
-      if (impl_.slot >= 0) impl_.shared->rest_slot(impl_.slot);
+      if (impl_.slot >= 0) impl_.shared->unpin_layer_map(impl_.slot);
     }
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
@@ -98,7 +98,7 @@ struct Verifier::Impl {
   VerifiedFile check_manifest();
   std::optional<VerifiedFile> next_layer();
   bool check_layer(const Layer& layer, VerifiedFile& file);
-  std::optional<VerifiedFile> next_stranger();
+  std::optional<VerifiedFile> next_orphan();
 
   Env& env;
   std::string directory;
@@ -106,11 +106,11 @@ struct Verifier::Impl {
   std::function<void()> pause;
   int slot = -1;
   VerifyProgress progress;
-  enum class Stage { kManifest, kLayers, kStrangers } stage = Stage::kManifest;
+  enum class Stage { kManifest, kLayers, kOrphans } stage = Stage::kManifest;
   bool readable = false;            // the manifest
   Lsn upto = kInvalidLsn;           // what was flushed at first
   std::set<std::uint64_t> checked;  // numbers of layers
-  std::vector<std::string> strangers;
+  std::vector<std::string> orphans;
 };
 
 VerifiedFile Verifier::Impl::check_manifest() {
@@ -176,11 +176,11 @@ std::optional<VerifiedFile> Verifier::Impl::next_layer() {
   }
 }
 
-std::optional<VerifiedFile> Verifier::Impl::next_stranger() {
-  if (strangers.empty()) return std::nullopt;
+std::optional<VerifiedFile> Verifier::Impl::next_orphan() {
+  if (orphans.empty()) return std::nullopt;
   VerifiedFile file;
-  file.name = std::move(strangers.back());
-  strangers.pop_back();
+  file.name = std::move(orphans.back());
+  orphans.pop_back();
   file.problem = "the file belongs to no store";
   return file;
 }
@@ -188,9 +188,9 @@ std::optional<VerifiedFile> Verifier::Impl::next_stranger() {
 Verifier::Verifier(Env& env, std::string directory, SharedStore* shared, std::function<void()> pause)
     : impl_(std::make_unique<Impl>(env, std::move(directory), shared, std::move(pause))) {
   for (std::string& name : env.list(impl_->directory)) {
-    if (!is_known_name(name)) impl_->strangers.push_back(std::move(name));
+    if (!is_known_name(name)) impl_->orphans.push_back(std::move(name));
   }
-  std::sort(impl_->strangers.rbegin(), impl_->strangers.rend());
+  std::sort(impl_->orphans.rbegin(), impl_->orphans.rend());
   if (!env.exists(impl_->path_of(std::string(kManifestName)))) {
     throw StoreError(ErrorKind::kNotFound, "directory \"" + impl_->directory + "\" holds no store: it has no MANIFEST");
   }
@@ -206,13 +206,13 @@ std::optional<VerifiedFile> Verifier::next() {
   if (impl.stage == Impl::Stage::kManifest) {
     file = impl.check_manifest();
     // Without a manifest nobody knows what is a layer.
-    impl.stage = impl.readable ? Impl::Stage::kLayers : Impl::Stage::kStrangers;
+    impl.stage = impl.readable ? Impl::Stage::kLayers : Impl::Stage::kOrphans;
   } else {
     if (impl.stage == Impl::Stage::kLayers) {
       file = impl.next_layer();
-      if (!file) impl.stage = Impl::Stage::kStrangers;
+      if (!file) impl.stage = Impl::Stage::kOrphans;
     }
-    if (!file) file = impl.next_stranger();
+    if (!file) file = impl.next_orphan();
   }
   if (file) ++impl.progress.files_done;
   return file;

@@ -220,7 +220,7 @@ class LayerCheck {
         known = is_commit_log;
         base = false;
         break;
-      case EntryType::kLost:
+      case EntryType::kUnreconstructable:
         known = layer_.info.image && (is_page || is_commit_log);
         base = true;
         break;

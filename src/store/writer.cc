@@ -1,6 +1,6 @@
-// The Writer: put, publish, merges that are handed over. writer_flush.cc has what becomes of the memtable,
+// The Writer: put, publish, install compaction results. writer_flush.cc has what becomes of the memtable,
 // baseline_writer.h the image layers of a baseline.
-#include "store/handover.h"
+#include "store/compaction_result.h"
 #include "store/writer_impl.h"
 #include "store/no_postgres.h"
 
@@ -12,81 +12,81 @@ namespace {
 
 }  // namespace
 
-// What the merge has written is nobody's then. The answer comes last: after it another merge may begin.
-void Writer::Impl::refuse_merge() {
+// What the merge has written is left as orphans. The answer comes last: after it another merge may begin.
+void Writer::Impl::refuse_result() {
   shared.set_merge_floor(0);
   try {
-    remove_handover(env, catalog.directory());
-    catalog.sweep();
-    shared.raise_layer_set_version();
+    remove_compaction_result(env, manifest.directory());
+    manifest.find_orphans();
+    shared.raise_layer_map_version();
   } catch (const StoreError&) {
-    // The next sweep finds the files.
+    // The next search for orphans finds the files.
   }
-  shared.set_handover(SharedStore::Handover::kRefused);
+  shared.set_result_state(SharedStore::ResultState::kRefused);
 }
 
 // The request stays until it is answered: a writer that comes after one which died meets it again.
-bool Writer::Impl::apply_merge() {
-  bool trims = false;
+bool Writer::Impl::install_result() {
+  bool is_gc = false;
   try {
-    ManifestEdit edit = read_handover(env, catalog.directory());
-    const auto& layers = catalog.state().layers;
+    ManifestEdit edit = read_compaction_result(env, manifest.directory());
+    const auto& layers = manifest.state().layers;
     const bool done = std::all_of(edit.added.begin(), edit.added.end(),
                                   [&](const Layer& layer) { return layers.contains(layer.number); }) &&
                       std::none_of(edit.removed.begin(), edit.removed.end(),
                                    [&](std::uint64_t number) { return layers.contains(number); });
-    trims = edit.horizon.has_value();
-    env.reached(trims ? "trim-apply" : "merge-apply");
+    is_gc = edit.horizon.has_value();
+    env.reached(is_gc ? "gc-apply" : "merge-apply");
     if (!done) {
       const std::vector<Layer> added = edit.added;
-      catalog.apply(std::move(edit));
+      manifest.apply(std::move(edit));
       ++counters.merges;
       for (const Layer& layer : added) counters.merge_bytes += layer.info.bytes;
     }
-    env.reached(trims ? "trim-applied" : "merge-applied");
+    env.reached(is_gc ? "gc-applied" : "merge-applied");
   } catch (const StoreError& error) {
-    refuse_merge();
+    refuse_result();
     if (error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kNoSpace) throw;
     return false;
   }
   try {
-    remove_handover(env, catalog.directory());
+    remove_compaction_result(env, manifest.directory());
   } catch (const StoreError&) {
     // The next merge writes it anew.
   }
   shared.set_merge_floor(0);
-  shared.set_handover(SharedStore::Handover::kApplied);
-  env.reached(trims ? "trim-answered" : "merge-answered");
+  shared.set_result_state(SharedStore::ResultState::kApplied);
+  env.reached(is_gc ? "gc-answered" : "merge-answered");
   return true;
 }
 
 void Writer::create_store(Env& env, const std::string& directory, const StoreIdentity& identity) {
-  LayerCatalog::create(env, directory, identity);
+  ManifestOwner::create(env, directory, identity);
 }
 
-void Writer::destroy_store(Env& env, const std::string& directory) { LayerCatalog::destroy(env, directory); }
+void Writer::destroy_store(Env& env, const std::string& directory) { ManifestOwner::destroy(env, directory); }
 
-bool Writer::store_exists(Env& env, const std::string& directory) { return LayerCatalog::exists(env, directory); }
+bool Writer::store_exists(Env& env, const std::string& directory) { return ManifestOwner::exists(env, directory); }
 
 Writer::Writer(Env& env, std::string directory, SharedStore& shared, StoreOptions options, FlusherHooks hooks)
     : impl_(std::make_unique<Impl>(env, std::move(directory), shared, options, std::move(hooks))) {}
 
 Writer::~Writer() = default;
 
-const StoreIdentity& Writer::identity() const { return impl_->catalog.state().identity; }
-Horizon Writer::horizon() const { return impl_->catalog.state().horizon; }
-Lsn Writer::flushed_lsn() const { return impl_->catalog.state().flushed; }
-const std::vector<JoinProof>& Writer::proofs() const { return impl_->catalog.state().proofs; }
+const StoreIdentity& Writer::identity() const { return impl_->manifest.state().identity; }
+Horizon Writer::horizon() const { return impl_->manifest.state().horizon; }
+Lsn Writer::flushed_lsn() const { return impl_->manifest.state().flushed; }
+const std::vector<JoinProof>& Writer::proofs() const { return impl_->manifest.state().proofs; }
 
 void Writer::add_proof() {
   ManifestEdit edit;
   impl_->prove(edit);
-  impl_->catalog.apply(std::move(edit));
+  impl_->manifest.apply(std::move(edit));
 }
 
 std::vector<LayerInfo> Writer::layers() const {
   std::vector<LayerInfo> result;
-  for (const auto& [number, layer] : impl_->catalog.state().layers) result.push_back(layer.info);
+  for (const auto& [number, layer] : impl_->manifest.state().layers) result.push_back(layer.info);
   return result;
 }
 
@@ -103,7 +103,7 @@ void Writer::put(std::span<const Entry> entries, Lsn end) {
   const bool same_record = end == impl.last_end;
   if (!impl.has_room(entries)) {
     publish(std::max(same_record ? impl.boundary : impl.last_end, impl.shared.visible_lsn()));
-    impl.finish_sealed(false);
+    impl.finish_flush(false);
     impl.start_flush();
   }
   if (!same_record) {
@@ -118,7 +118,7 @@ void Writer::put(std::span<const Entry> entries, Lsn end) {
   if (!entries.empty()) impl.first_put = std::min(impl.first_put, end);
   const std::uint32_t bound = impl.options.memtable_chain;
   for (const Entry& entry : entries) {
-    const std::uint32_t records = impl.shared.arena(impl.active).add(entry, impl.sequence++);
+    const std::uint32_t records = impl.shared.memtable(impl.active).add(entry, impl.sequence++);
     if (records >= bound && records % bound == 0 && holds_pages(entry.key.kind)) impl.long_chains.insert(entry.key);
   }
 }
@@ -131,7 +131,7 @@ std::optional<Key> Writer::take_long_chain(KeyKind kind) {
 }
 
 bool Writer::put_image(const Key& key, Lsn lsn, std::string_view page) {
-  Memtable& table = impl_->shared.arena(impl_->active);
+  Memtable& table = impl_->shared.memtable(impl_->active);
   Memtable::Cursor newest(table);
   newest.seek(key, kMaxLsn);
   if (!newest.valid() || newest.key() != key || newest.lsn() != lsn) return false;
@@ -154,41 +154,41 @@ void Writer::flush() {
 
 void Writer::start_flush() {
   if (impl_->baseline != nullptr) throw_invalid("flush() while a baseline is being taken");
-  if (!impl_->sealed) impl_->start_flush();
+  if (!impl_->immutable) impl_->start_flush();
 }
 
 bool Writer::serve_flusher() {
-  if (!impl_->sealed) return false;
-  return impl_->serve_sealed(false);
+  if (!impl_->immutable) return false;
+  return impl_->serve_flush(false);
 }
 
 bool Writer::serve_compactor() {
-  using Handover = SharedStore::Handover;
+  using ResultState = SharedStore::ResultState;
   Impl& impl = *impl_;
   // A compactor plans with the manifest that is on disk.
-  impl.catalog.settle();
-  const Handover state = impl.shared.handover();
+  impl.manifest.settle();
+  const ResultState state = impl.shared.result_state();
   bool changed = false;
-  if (state == Handover::kSweep) {
-    impl.catalog.sweep();
-    impl.shared.raise_layer_set_version();
-    impl.shared.set_handover(Handover::kNone);
-  } else if (state == Handover::kRequested) {
-    changed = impl.apply_merge();
+  if (state == ResultState::kOrphans) {
+    impl.manifest.find_orphans();
+    impl.shared.raise_layer_map_version();
+    impl.shared.set_result_state(ResultState::kNone);
+  } else if (state == ResultState::kRequested) {
+    changed = impl.install_result();
   }
-  impl.catalog.collect_garbage();
+  impl.manifest.remove_obsolete_files();
   return changed;
 }
 
 void Writer::begin_baseline(Lsn lsn) {
   Impl& impl = *impl_;
   if (impl.baseline != nullptr) throw_invalid("a baseline is being taken already");
-  if (impl.catalog.state().horizon.lsn != kInvalidLsn) throw_invalid("the store has a baseline already");
+  if (impl.manifest.state().horizon.lsn != kInvalidLsn) throw_invalid("the store has a baseline already");
   if (impl.last_end != kInvalidLsn || impl.shared.visible_lsn() != kInvalidLsn) {
     throw_invalid("begin_baseline() after put()");
   }
   if (lsn == kInvalidLsn) throw_invalid("begin_baseline() without an LSN");
-  impl.baseline = std::make_unique<BaselineWriter>(impl.env, impl.catalog, lsn, impl.options);
+  impl.baseline = std::make_unique<BaselineWriter>(impl.env, impl.manifest, lsn, impl.options);
 }
 
 void Writer::add_baseline(const Entry& entry) {
@@ -218,9 +218,9 @@ void Writer::finish_baseline(const Horizon& horizon) {
     impl.abandon_baseline();
     throw;
   }
-  // From here on the files are the catalog's, even when this throws.
+  // From here on the files are the manifest owner's, even when this throws.
   impl.baseline.reset();
-  impl.catalog.apply(std::move(edit));
+  impl.manifest.apply(std::move(edit));
   impl.last_end = impl.boundary = lsn;
   impl.shared.set_visible_lsn(lsn);
 }

@@ -1,4 +1,4 @@
-// What becomes of the memtable: arenas are sealed, flushed and left. README.md draws it.
+// What becomes of a memtable: it is frozen, flushed and closed. README.md draws it.
 #include <time.h>
 
 #include <tuple>
@@ -20,16 +20,19 @@ struct SequencedEntry {
 
 // Writes a layer and its directory entry. A file that could not be completed is taken away again.
 Layer Writer::Impl::write_layer(LsnRange lsns, const std::function<void(LayerWriter&)>& add_all) {
-  OutputFiles files(env, catalog.directory());
-  const FlushTarget target{
-      .env = env, .directory = catalog.directory(), .number = catalog.take_number(), .lsns = lsns, .options = options};
+  OutputFiles files(env, manifest.directory());
+  const FlushTarget target{.env = env,
+                           .directory = manifest.directory(),
+                           .number = manifest.take_number(),
+                           .lsns = lsns,
+                           .options = options};
   Layer layer = write_flush_layer(target, files, add_all);
   files.keep();
   return layer;
 }
 
-Layer Writer::Impl::write_layer_of(int arena, LsnRange lsns) {
-  const Memtable& table = shared.arena(arena);
+Layer Writer::Impl::write_layer_of(int memtable, LsnRange lsns) {
+  const Memtable& table = shared.memtable(memtable);
   Memtable::Cursor first(table);
   first.seek_first();
   WalValuesOnDemand wal(env);
@@ -46,20 +49,20 @@ void Writer::Impl::wait() const {
   ::nanosleep(&pause, nullptr);
 }
 
-void Writer::Impl::await_other_arena() {
-  while (flushes.held_arena() == 1 - active) wait();
+void Writer::Impl::await_other_memtable() {
+  while (flush_job.held_memtable() == 1 - active) wait();
 }
 
-void Writer::Impl::switch_arena(Lsn above) {
-  env.reached("arena-switch");
+void Writer::Impl::switch_memtable(Lsn above) {
+  env.reached("memtable-switch");
   const int other = 1 - active;
-  Memtable& to = shared.open_arena(other);
+  Memtable& to = shared.open_memtable(other);
   first_put = kMaxLsn;
   long_chains.clear();
   if (last_end > above) {
     // Versions are added oldest first.
     std::vector<Memtable::Cursor> moved;
-    Memtable::Cursor from(shared.arena(active));
+    Memtable::Cursor from(shared.memtable(active));
     for (from.seek_first(); from.valid(); from.next()) {
       if (from.lsn() > above) moved.push_back(from);
     }
@@ -69,86 +72,86 @@ void Writer::Impl::switch_arena(Lsn above) {
     }
   }
   active = other;
-  env.reached("arena-switched");
+  env.reached("memtable-switched");
 }
 
-void Writer::Impl::seal() {
-  await_other_arena();
-  const Sealed one{.arena = active, .lsns = visible_range(), .upto = shared.visible_lsn()};
-  shared.seal_arena(active, one.upto);
-  switch_arena(one.upto);
-  sealed = one;
+void Writer::Impl::freeze() {
+  await_other_memtable();
+  const Immutable one{.memtable = active, .lsns = visible_range(), .upto = shared.visible_lsn()};
+  shared.freeze_memtable(active, one.upto);
+  switch_memtable(one.upto);
+  immutable = one;
   env.reached("flush-request");
-  flushes.request({.arena = one.arena, .lsns = one.lsns});
+  flush_job.request({.memtable = one.memtable, .lsns = one.lsns});
   env.reached("flush-requested");
   if (hooks.wake) hooks.wake();
 }
 
-bool Writer::Impl::serve_sealed(bool at_once) {
-  using State = FlushHandover::State;
-  if (!sealed) return true;
-  switch (flushes.state()) {
+bool Writer::Impl::serve_flush(bool at_once) {
+  using State = FlushJob::State;
+  if (!immutable) return true;
+  switch (flush_job.state()) {
     case State::kRequested:
-      if ((flushes.has_flusher() && !at_once) || !flushes.withdraw()) return false;
+      if ((flush_job.has_flusher() && !at_once) || !flush_job.withdraw()) return false;
       break;
     case State::kTaken:
     case State::kCancelled:
       return false;
     case State::kWritten: {
-      const FlushHandover::Result result = flushes.take_result();
+      const FlushJob::Result result = flush_job.take_result();
       Layer layer;
       layer.number = result.number;
-      layer.info = {.name = layer_name(result.number, false, kFlushedLevel, sealed->lsns),
+      layer.info = {.name = layer_name(result.number, false, kFlushedLevel, immutable->lsns),
                     .level = kFlushedLevel,
                     .first_key = result.first_key,
                     .last_key = result.last_key,
-                    .lsns = sealed->lsns,
+                    .lsns = immutable->lsns,
                     .bytes = result.bytes,
                     .entries = result.entries};
-      name_sealed(std::move(layer));
+      install_layer(std::move(layer));
       return true;
     }
     case State::kFailed:
-      flushes.forget_failure();
+      flush_job.forget_failure();
       break;
     case State::kIdle:
       break;
   }
-  name_sealed(write_layer_of(sealed->arena, sealed->lsns));
+  install_layer(write_layer_of(immutable->memtable, immutable->lsns));
   return true;
 }
 
-// When it throws, the arena stays sealed, and another layer has to be made of it.
-void Writer::Impl::name_sealed(Layer layer) {
+// When it throws, the memtable stays immutable, and another layer has to be made of it.
+void Writer::Impl::install_layer(Layer layer) {
   env.reached("flush-apply");
   ManifestEdit edit;
-  edit.flushed = sealed->upto;
+  edit.flushed = immutable->upto;
   edit.added.push_back(std::move(layer));
   apply_flush(std::move(edit));
   env.reached("flush-applied");
-  shared.close_arena(sealed->arena);
-  sealed.reset();
-  catalog.collect_garbage();
+  shared.close_memtable(immutable->memtable);
+  immutable.reset();
+  manifest.remove_obsolete_files();
 }
 
-void Writer::Impl::finish_sealed(bool at_once) {
-  while (!serve_sealed(at_once)) wait();
+void Writer::Impl::finish_flush(bool at_once) {
+  while (!serve_flush(at_once)) wait();
 }
 
 void Writer::Impl::start_flush() {
-  if (flushes.has_flusher() && !visible_range().empty()) {
-    seal();
+  if (flush_job.has_flusher() && !visible_range().empty()) {
+    freeze();
   } else {
     flush();
   }
 }
 
 void Writer::Impl::flush() {
-  finish_sealed(true);
-  await_other_arena();
+  finish_flush(true);
+  await_other_memtable();
   const Lsn upto = shared.visible_lsn();
   const LsnRange lsns = visible_range();
-  if (lsns.empty() && upto == catalog.state().flushed) return;
+  if (lsns.empty() && upto == manifest.state().flushed) return;
 
   ManifestEdit edit;
   edit.flushed = upto;
@@ -156,19 +159,19 @@ void Writer::Impl::flush() {
   apply_flush(std::move(edit));
   if (!lsns.empty()) {
     const int flushed = active;
-    switch_arena(upto);
-    shared.close_arena(flushed);
+    switch_memtable(upto);
+    shared.close_memtable(flushed);
   }
-  catalog.collect_garbage();
+  manifest.remove_obsolete_files();
 }
 
-// A record that is too large for an arena becomes a layer of its own. Everything before it is flushed; the arena holds
-// at most what was put of the same record before.
+// A record that is too large for a memtable becomes a layer of its own. Everything before it is flushed; the memtable
+// holds at most what was put of the same record before.
 void Writer::Impl::put_past_memtable(std::span<const Entry> entries, Lsn end) {
-  finish_sealed(true);
-  await_other_arena();
+  finish_flush(true);
+  await_other_memtable();
   std::vector<SequencedEntry> all;
-  Memtable::Cursor cursor(shared.arena(active));
+  Memtable::Cursor cursor(shared.memtable(active));
   for (cursor.seek_first(); cursor.valid(); cursor.next()) {
     all.push_back({.entry = cursor.entry(), .sequence = cursor.sequence()});
   }
@@ -188,8 +191,8 @@ void Writer::Impl::put_past_memtable(std::span<const Entry> entries, Lsn end) {
   apply_flush(std::move(edit));
   shared.set_visible_lsn(end);
   const int flushed = active;
-  switch_arena(end);
-  shared.close_arena(flushed);
+  switch_memtable(end);
+  shared.close_memtable(flushed);
 }
 
 }  // namespace strata

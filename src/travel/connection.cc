@@ -43,7 +43,7 @@ extern "C" {
 #include "travel/resolve.h"
 #include "travel/session.h"
 #include "travel/settings.h"
-#include "travel/standing.h"
+#include "travel/lsn_lease.h"
 
 namespace strata::travel {
 
@@ -282,7 +282,7 @@ Moment moment_of_options() {
   } else {
     moment.lsn = resolve_lsn(DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(options.lsn))));
   }
-  claim_moment(moment.lsn);
+  lease_lsn(moment.lsn);
   return moment;
 }
 

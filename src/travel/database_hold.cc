@@ -16,7 +16,7 @@ extern "C" {
 #include "seams.h"
 }
 
-#include "pg/process_slots.h"
+#include "pg/max_processes.h"
 #include "pg/shared_memory.h"
 #include "pg/shared_state.h"
 #include "travel/database.h"
@@ -55,7 +55,7 @@ bool change(pg_atomic_uint32* hold, uint32 from, uint32 to) { return pg_atomic_c
 // REQUIRES: the caller has locked the database, so that none of these sessions takes hold of it again meanwhile.
 void take_from_travellers(Oid database) {
   LWLockAcquire(ProcArrayLock, LW_SHARED);
-  for (int i = 0; i < pg::process_slots(); i++) {
+  for (int i = 0; i < pg::max_processes(); i++) {
     PGPROC* process = GetPGProcByNumber(i);
     if (process->databaseId == database && change(&holds[i], kLet, kTaken)) process->databaseId = InvalidOid;
   }
@@ -75,11 +75,11 @@ void terminate_other_backends(Oid database) {
 }  // namespace
 
 void register_database_holds() {
-  const auto bytes = [] { return sizeof(pg_atomic_uint32) * static_cast<std::size_t>(pg::process_slots()); };
+  const auto bytes = [] { return sizeof(pg_atomic_uint32) * static_cast<std::size_t>(pg::max_processes()); };
   const auto attach = [](void* memory, bool initialize) {
     holds = static_cast<pg_atomic_uint32*>(memory);
     if (!initialize) return;
-    for (int i = 0; i < pg::process_slots(); i++) pg_atomic_init_u32(&holds[i], kHeld);
+    for (int i = 0; i < pg::max_processes(); i++) pg_atomic_init_u32(&holds[i], kHeld);
   };
   pg::register_shared_memory({"strata database holds", bytes, attach});
 }
@@ -129,7 +129,7 @@ bool reclaim_database(Oid* tablespace) {
 
 // Whoever makes a database writes its directory before its row can be seen; who moves one, or copies one, has the row.
 bool is_same_database(Oid database, XLogRecPtr since, XLogRecPtr until) {
-  if (pg::is_trimmed(since)) return false;
+  if (pg::is_below_gc_cutoff(since)) return false;
   for (const XLogRecPtr lsn : directory_events(database, since, until)) {
     if (database_row_at(database, lsn).tablespace == InvalidOid) return false;
   }

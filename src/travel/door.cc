@@ -24,7 +24,7 @@ extern "C" {
 #include "travel/resolve.h"
 #include "travel/session.h"
 #include "travel/settings.h"
-#include "travel/standing.h"
+#include "travel/lsn_lease.h"
 
 namespace strata::travel {
 
@@ -109,7 +109,7 @@ void resolve(Asked* asked) {
   } else {
     moment.lsn = resolve_lsn(asked->lsn);
   }
-  claim_moment(moment.lsn);
+  lease_lsn(moment.lsn);
   moment.counters = counters_at(moment.lsn);
   moment.superuser = note_present();
   moment.database_tablespace = database_tablespace_at(MyDatabaseId, moment.lsn);
@@ -146,7 +146,7 @@ void enter(Asked* asked) {
   if (!asked->resolved) {
     resolve(asked);
   } else if (asked->moment.lsn != current_moment().lsn) {
-    claim_moment(asked->moment.lsn);
+    lease_lsn(asked->moment.lsn);
     asked->moment.superuser = note_present();
   }
   unsettled = false;
@@ -228,7 +228,7 @@ void drop_weaker() {
   SetConfigOption(by_time->source < by_lsn->source ? kTimeSetting : kLsnSetting, "", PGC_USERSET, PGC_S_OVERRIDE);
 }
 
-// What a traveller is sent to has been claimed, and only orders set it.
+// What a traveller is sent to has been leased, and only orders set it.
 void settle_traveller() {
   Assert(!asks(by_time) && (!asks(by_lsn) || by_lsn->resolved));
   if (!asks(by_lsn)) {
@@ -294,11 +294,11 @@ bool is_stored(GucSource source) {
 void require_right_to_travel(const char* setting) { require_permission(setting); }
 void work_for(Oid role) { allowed_role = role; }
 
-Moment claim_ordered_moment(XLogRecPtr lsn, bool superuser) {
+Moment lease_ordered_moment(XLogRecPtr lsn, bool superuser) {
   Moment moment;
   if (lsn == InvalidXLogRecPtr) return moment;
   moment.lsn = lsn;
-  claim_moment(lsn);
+  lease_lsn(lsn);
   moment.counters = counters_at(lsn);
   moment.superuser = superuser;
   if (!travelling()) note_functions_of_present();
@@ -364,7 +364,7 @@ void settle_in_transaction() {
   if (!asked->resolved) return;
   if (asked->moment.lsn != current_moment().lsn) {
     if (!is_permitted(name_of(asked)) || session_has_temporary_tables()) return;
-    if (!try_claim_moment(asked->moment.lsn)) return;
+    if (!try_lease_lsn(asked->moment.lsn)) return;
     allowed_role = GetUserId();
   }
   unsettled = false;

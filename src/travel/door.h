@@ -55,13 +55,13 @@ void require_right_to_travel(const char* setting);
 // The role for which this traveller works from now on: that one may send travellers of its own.
 void work_for(Oid role);
 
-// Claims the moment at an LSN for a traveller that is sent there; invalid: the present. `superuser`: whether the
+// Leases an LSN for a traveller that is sent there; invalid: the present. `superuser`: whether the
 // sending session's role is one where the session is. Raises an ERROR where the horizon has passed it meanwhile.
-Moment claim_ordered_moment(XLogRecPtr lsn, bool superuser);
+Moment lease_ordered_moment(XLogRecPtr lsn, bool superuser);
 
 // Through the door: requests the moment that the settings ask for. Raises an ERROR where that is impossible, and the
 // settings stay unsettled: no query runs until they are changed or it becomes possible. A traveller is let through:
-// what it is sent to has been claimed. REQUIRES: a transaction.
+// what it is sent to has been leased. REQUIRES: a transaction.
 void settle();
 
 // The same for settings that came back with the end of a transaction: never raises and never waits. Settings that are

@@ -18,7 +18,7 @@
 #include "redo/guarded_page.h"
 #include "redo/redo.h"
 #include "redo/redo_rebuilder.h"
-#include "store/lifetimes.h"
+#include "store/incarnations.h"
 #include "store/store.h"
 #include "travel/past_events.h"
 #include "travel/read_meter.h"
@@ -70,9 +70,9 @@ BlockNumber fork_blocks(Reader& reader, RelFileLocator locator, ForkNumber fork,
   throw_too_many_copies();
 }
 
-XLogRecPtr floor_of(const std::vector<Reset>& resets, BlockNumber block, XLogRecPtr since) {
-  for (const Reset& reset : resets) {
-    if (reset.surviving_blocks <= block) return reset.lsn;
+XLogRecPtr floor_of(const std::vector<Truncation>& truncations, BlockNumber block, XLogRecPtr since) {
+  for (const Truncation& truncation : truncations) {
+    if (truncation.surviving_blocks <= block) return truncation.lsn;
   }
   return since;
 }
@@ -105,17 +105,17 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
                                 int count, XLogRecPtr at, int depth = 0) {
   if (depth == kMaxCopies) throw_too_many_copies();
   const DatabaseEvent state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
-  const std::vector<Reset> resets = past_events.resets_at(reader, locator, fork, at, state.lsn);
+  const std::vector<Truncation> truncations = past_events.truncations_at(reader, locator, fork, at, state.lsn);
   pg::pg_env().reached("events-read");
 
   std::vector<Chain> chains(static_cast<std::size_t>(count));
   std::vector<Key> keys;
   int done = 0;
   while (done < count) {
-    const XLogRecPtr floor = floor_of(resets, first + static_cast<BlockNumber>(done), state.lsn);
+    const XLogRecPtr floor = floor_of(truncations, first + static_cast<BlockNumber>(done), state.lsn);
     keys.clear();
     int end = done;
-    while (end < count && floor_of(resets, first + static_cast<BlockNumber>(end), state.lsn) == floor) {
+    while (end < count && floor_of(truncations, first + static_cast<BlockNumber>(end), state.lsn) == floor) {
       keys.push_back(relation_key(KeyKind::kPage, locator, fork, first + static_cast<BlockNumber>(end)));
       end++;
     }
@@ -138,26 +138,26 @@ std::vector<Chain> block_chains(Reader& reader, const RelFileLocator& locator, F
   return chains;
 }
 
-// Runs `read`, which must be repeatable, until all of it has seen one set of layers. Trimming moves what belongs to a
-// copied database from its source to itself: an event read before that does not fit a page read after it.
+// Runs `read`, which must be repeatable, until all of it has seen one layer map. Garbage collection moves what belongs
+// to a copied database from its source to itself: an event read before that does not fit a page read after it.
 template <typename Read>
-void with_one_layer_set(Reader& reader, Read&& read) {
+void with_one_layer_map(Reader& reader, Read&& read) {
   for (;;) {
-    const std::uint64_t version = pg::shared_store->layer_set_version();
+    const std::uint64_t version = pg::shared_store->layer_map_version();
     past_events.validate(version, pg::shared_store->epoch());
     try {
       read(reader);
     } catch (const StoreError&) {
-      if (pg::shared_store->layer_set_version() == version) throw;
+      if (pg::shared_store->layer_map_version() == version) throw;
       continue;
     }
-    if (pg::shared_store->layer_set_version() == version) return;
+    if (pg::shared_store->layer_map_version() == version) return;
   }
 }
 
 // Runs `read` with this process's reader, and counts it as a reading of `kind`. What ingest has seen may shrink once:
 // when its worker starts again and reads WAL anew that was not in layer files. A moment beyond that must not be
-// answered from less than all of its history, nor one that is trimmed meanwhile.
+// answered from less than all of its history, nor one that falls below the GC cutoff meanwhile.
 template <typename Read>
 void read_history(KeyKind kind, XLogRecPtr at, Read&& read) {
   Reader& reader = pg::store_reader();
@@ -165,17 +165,17 @@ void read_history(KeyKind kind, XLogRecPtr at, Read&& read) {
     try {
       const ReadMeter meter(reader, kind);
       const std::uint64_t epoch = pg::shared_store->epoch();
-      if (pg::shared_store->visible_lsn() >= at) with_one_layer_set(reader, read);
+      if (pg::shared_store->visible_lsn() >= at) with_one_layer_map(reader, read);
       if (pg::shared_store->visible_lsn() < at || pg::shared_store->epoch() != epoch) {
         throw StoreError(ErrorKind::kNotFound,
                          "the end of history is being read again after a restart of its worker; try again");
       }
     } catch (const std::exception&) {
       // Of history that is gone, only that matters.
-      if (!pg::is_trimmed(at)) throw;
+      if (!pg::is_below_gc_cutoff(at)) throw;
     }
   });
-  require_not_trimmed(at);
+  require_above_gc_cutoff(at);
 }
 
 }  // namespace
@@ -228,7 +228,8 @@ void visit_page_states(const RelFileLocator& locator, ForkNumber fork, BlockNumb
       }
       // A life of the block that began with nothing; there may have been one before.
       const DatabaseEvent state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
-      const XLogRecPtr floor = floor_of(past_events.resets_at(reader, locator, fork, at, state.lsn), block, state.lsn);
+      const XLogRecPtr floor =
+          floor_of(past_events.truncations_at(reader, locator, fork, at, state.lsn), block, state.lsn);
       if (floor == state.lsn) return;
       at = floor - 1;
     }
@@ -244,7 +245,8 @@ BlockNumber most_blocks_in(const RelFileLocator& locator, ForkNumber fork, XLogR
     };
     most = 0;
     count(until);
-    for (const Reset& reset : past_events.resets_at(reader, locator, fork, until, since)) count(reset.lsn - 1);
+    for (const Truncation& truncation : past_events.truncations_at(reader, locator, fork, until, since))
+      count(truncation.lsn - 1);
   });
   return most;
 }
@@ -320,9 +322,9 @@ class BlockWalk {
   void begin(Reader& reader, XLogRecPtr from) {
     const DatabaseEvent database = past_events.database_at(reader, locator_.spcOid, locator_.dbOid, to_);
     done_ = std::max(from, database.lsn);
-    resets_.clear();
-    for (const Reset& reset : past_events.resets_at(reader, locator_, fork_, to_, done_)) {
-      if (reset.surviving_blocks <= block_) resets_.push_back(reset.lsn);
+    truncations_.clear();
+    for (const Truncation& truncation : past_events.truncations_at(reader, locator_, fork_, to_, done_)) {
+      if (truncation.surviving_blocks <= block_) truncations_.push_back(truncation.lsn);
     }
     const Chain chain = std::move(block_chains(reader, locator_, fork_, block_, 1, done_)[0]);
     check_chain(key_, chain);
@@ -358,9 +360,9 @@ class BlockWalk {
 
  private:
   void reset_before(XLogRecPtr lsn, PageVisitor visit, void* context) {
-    for (; !resets_.empty() && resets_.back() <= lsn; resets_.pop_back()) {
+    for (; !truncations_.empty() && truncations_.back() <= lsn; truncations_.pop_back()) {
       std::memset(page(), 0, BLCKSZ);
-      pg::caught([&] { visit(page(), resets_.back(), context); });
+      pg::caught([&] { visit(page(), truncations_.back(), context); });
     }
   }
 
@@ -372,7 +374,7 @@ class BlockWalk {
   XLogRecPtr to_;
   Key key_;
   XLogRecPtr done_ = InvalidXLogRecPtr;
-  std::vector<XLogRecPtr> resets_;  // still to come, newest first
+  std::vector<XLogRecPtr> truncations_;  // still to come, newest first
   std::deque<Version> versions_;
 };
 
@@ -394,7 +396,7 @@ void walk_block(const RelFileLocator& locator, ForkNumber fork, BlockNumber bloc
     }
     walk.end(visit, context);
   });
-  require_not_trimmed(from);
+  require_above_gc_cutoff(from);
 }
 
 bool copied_through_wal_at(Oid tablespace, Oid database, XLogRecPtr at) {
@@ -443,7 +445,7 @@ void visit_transaction_ends(uint32 pageno, XLogRecPtr from, XLogRecPtr to, Trans
       });
     }
   });
-  require_not_trimmed(from);
+  require_above_gc_cutoff(from);
 }
 
 bool next_changed_commit_log_page(uint32 first, uint32 end, XLogRecPtr from, XLogRecPtr to, uint32* pageno) {

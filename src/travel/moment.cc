@@ -12,7 +12,7 @@ extern "C" {
 #include <new>
 
 #include "pg/locks.h"
-#include "pg/process_slots.h"
+#include "pg/max_processes.h"
 #include "pg/shared_memory.h"
 
 namespace strata::travel {
@@ -115,14 +115,14 @@ void raise_tablespace_in_virtual_range(Oid tablespace) {
 
 void register_moment_table() {
   const auto bytes = [] {
-    return MAXALIGN(sizeof(MomentTable)) + sizeof(Moment) * static_cast<std::size_t>(pg::process_slots());
+    return MAXALIGN(sizeof(MomentTable)) + sizeof(Moment) * static_cast<std::size_t>(pg::max_processes());
   };
   const auto attach = [](void* memory, bool initialize) {
     table = static_cast<MomentTable*>(memory);
     moments = reinterpret_cast<Moment*>(static_cast<char*>(memory) + MAXALIGN(sizeof(MomentTable)));
     if (!initialize) return;
     new (table) MomentTable{};
-    for (int i = 0; i < pg::process_slots(); i++) new (&moments[i]) Moment{};
+    for (int i = 0; i < pg::max_processes(); i++) new (&moments[i]) Moment{};
   };
   pg::register_shared_memory({"strata moments", bytes, attach});
 }

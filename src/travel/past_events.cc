@@ -20,10 +20,10 @@ void PastEvents::forget() {
   events_ = 0;
 }
 
-void PastEvents::validate(std::uint64_t layer_set_version, std::uint64_t epoch) {
-  if (layer_set_version == layer_set_version_ && epoch == epoch_) return;
+void PastEvents::validate(std::uint64_t layer_map_version, std::uint64_t epoch) {
+  if (layer_map_version == layer_map_version_ && epoch == epoch_) return;
   forget();
-  layer_set_version_ = layer_set_version;
+  layer_map_version_ = layer_map_version;
   epoch_ = epoch;
 }
 
@@ -57,15 +57,16 @@ DatabaseEvent PastEvents::database_at(Reader& reader, Oid tablespace, Oid databa
   return event == events.end() ? DatabaseEvent{} : *event;
 }
 
-std::vector<Reset> PastEvents::resets_at(Reader& reader, const RelFileLocator& locator, ForkNumber fork, XLogRecPtr at,
-                                         XLogRecPtr since) {
+std::vector<Truncation> PastEvents::truncations_at(Reader& reader, const RelFileLocator& locator, ForkNumber fork,
+                                                   XLogRecPtr at, XLogRecPtr since) {
   const Key key{
-      KeyKind::kRelationReset, locator.spcOid, locator.dbOid, locator.relNumber, static_cast<std::uint8_t>(fork), 0};
-  std::vector<Reset> result;
-  for (const Reset& reset : events_of(forks_, ForkId{locator.spcOid, locator.dbOid, locator.relNumber, fork}, at,
-                                      [&](XLogRecPtr upto) { return read_resets(reader, key, upto); })) {
-    if (reset.lsn <= since) break;
-    if (reset.lsn <= at) result.push_back(reset);
+      KeyKind::kTruncation, locator.spcOid, locator.dbOid, locator.relNumber, static_cast<std::uint8_t>(fork), 0};
+  std::vector<Truncation> result;
+  for (const Truncation& truncation :
+       events_of(forks_, ForkId{locator.spcOid, locator.dbOid, locator.relNumber, fork}, at,
+                 [&](XLogRecPtr upto) { return read_truncations(reader, key, upto); })) {
+    if (truncation.lsn <= since) break;
+    if (truncation.lsn <= at) result.push_back(truncation);
   }
   return result;
 }

@@ -16,7 +16,7 @@
 #include "store/time_marks.h"
 #include "travel/read_meter.h"
 #include "travel/session.h"
-#include "travel/standing.h"
+#include "travel/lsn_lease.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -187,8 +187,8 @@ XLogRecPtr resolve_lsn(XLogRecPtr lsn) {
   return *inserted;
 }
 
-bool try_claim_moment(XLogRecPtr lsn) {
-  announce_standing(lsn);
+bool try_lease_lsn(XLogRecPtr lsn) {
+  announce_lease(lsn);
   SpinLockAcquire(&pg::shared_state->mutex);
   const Lsn horizon = pg::shared_state->horizon.lsn;
   SpinLockRelease(&pg::shared_state->mutex);
@@ -197,13 +197,13 @@ bool try_claim_moment(XLogRecPtr lsn) {
   return false;
 }
 
-void claim_moment(XLogRecPtr lsn) {
-  if (try_claim_moment(lsn)) return;
+void lease_lsn(XLogRecPtr lsn) {
+  if (try_lease_lsn(lsn)) return;
   raise_out_of_range(lsn, "history does not reach back that far", require_history(), GetXLogInsertEndRecPtr());
 }
 
-void require_not_trimmed(XLogRecPtr lsn) {
-  if (!pg::is_trimmed(lsn)) return;
+void require_above_gc_cutoff(XLogRecPtr lsn) {
+  if (!pg::is_below_gc_cutoff(lsn)) return;
   const Horizon horizon = require_history();
   ereport(ERROR,
           (errcode(kSnapshotTooOld), errmsg("history at LSN %X/%X is gone", LSN_FORMAT_ARGS(lsn)),

@@ -23,13 +23,13 @@ XLogRecPtr resolve_lsn(XLogRecPtr lsn);
 // Announces that this process goes to `lsn`, which resolve_*() has returned. Raises an ERROR
 // (ERRCODE_INVALID_PARAMETER_VALUE) when the horizon has passed it meanwhile. Afterwards retention leaves it alone, for
 // strata.max_travel_age at least.
-void claim_moment(XLogRecPtr lsn);
+void lease_lsn(XLogRecPtr lsn);
 // The same, but returns false instead of raising an ERROR.
-bool try_claim_moment(XLogRecPtr lsn);
+bool try_lease_lsn(XLogRecPtr lsn);
 
 // Raises an ERROR (snapshot_too_old) when history at `lsn` may be gone: what was read there before the call counts only
 // if it returns.
-void require_not_trimmed(XLogRecPtr lsn);
+void require_above_gc_cutoff(XLogRecPtr lsn);
 
 // Where the server's clock was set back: the latest timestamp that a commit or abort had before, which is later than
 // now. 0 where there is none.

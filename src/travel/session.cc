@@ -26,7 +26,7 @@ extern "C" {
 #include "travel/present_roles.h"
 #include "travel/resolve.h"
 #include "travel/settings.h"
-#include "travel/standing.h"
+#include "travel/lsn_lease.h"
 
 namespace strata::travel {
 
@@ -99,7 +99,7 @@ void switch_to(const Moment& moment) {
   forget_catalog_caches();
   current = moment;
   publish_moment(moment);
-  stand_on(moment.lsn);
+  take_lease(moment.lsn);
   MyDatabaseTableSpace = moment.is_present() ? present_database_tablespace : moment.database_tablespace;
   install_travel_seams(!moment.is_present());
   if (moment.is_present()) enter_present_database();
@@ -173,7 +173,7 @@ void report_changed_settings() {
 void executor_start(QueryDesc* query, int flags) {
   settle();
   if (requested != current) raise_pending_change();
-  if (travelling()) require_not_trimmed(current.lsn);
+  if (travelling()) require_above_gc_cutoff(current.lsn);
   if (!reads_only_clock_and_settings(query->plannedstmt)) note_reading();
   if (previous_executor_start != nullptr) {
     previous_executor_start(query, flags);
@@ -234,7 +234,7 @@ void process_utility(PlannedStmt* planned, const char* text, bool read_only_tree
   if (!may_run_with_pending_change(statement)) {
     settle();
     if (requested != current) raise_pending_change();
-    if (travelling()) require_not_trimmed(current.lsn);
+    if (travelling()) require_above_gc_cutoff(current.lsn);
     note_reading();
   }
   if (travelling() && IsA(statement, AlterSystemStmt)) PreventCommandIfReadOnly("ALTER SYSTEM");

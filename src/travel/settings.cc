@@ -206,7 +206,7 @@ bool is_traveller() { return traveller; }
 
 void travel_as_ordered(XLogRecPtr lsn, bool superuser) {
   Assert(traveller);
-  ordered = claim_ordered_moment(lsn, superuser);
+  ordered = lease_ordered_moment(lsn, superuser);
   under_orders = true;
   PG_TRY();
   {

@@ -267,12 +267,12 @@ class Copier {
   void pace() {
     handle_interrupts();
     check_history_goes_on();
-    give_way_unless_awaited();
+    lower_priority_unless_awaited();
     if (bytes_done_ - bytes_reported_ >= kReportBytes) report_progress();
     if (bytes_total_ <= kUnlimitedBytes) return;
     const auto due = started_ + std::chrono::milliseconds(bytes_done_ * 1000 / kBytesPerSecond);
     const auto ahead = std::chrono::duration_cast<std::chrono::milliseconds>(due - Clock::now()).count();
-    if (ahead > kMinNap) nap(ahead, pg::Wait::kBaselinePace);
+    if (ahead > kMinSleep) sleep_for(ahead, pg::Wait::kBaselinePace);
   }
 
   void report_progress() {
@@ -284,7 +284,7 @@ class Copier {
   }
 
   static constexpr std::uint64_t kReportBytes = std::uint64_t{1} << 20;
-  static constexpr long kMinNap = 10;  // milliseconds
+  static constexpr long kMinSleep = 10;  // milliseconds
 
   Writer& writer_;
   const CheckPoint& checkpoint_;

@@ -25,27 +25,27 @@ PGDLLEXPORT void strata_compaction_main(Datum argument);
 #include "pg/shared_state.h"
 #include "redo/redo_rebuilder.h"
 #include "store/compactor.h"
-#include "workers/portions.h"
+#include "workers/time_slices.h"
 #include "workers/priority.h"
 #include "workers/process.h"
 #include "workers/retention.h"
 #include "workers/store_owner.h"
-#include "workers/trouble.h"
+#include "workers/transient_errors.h"
 #include "workers/wal_lag.h"
 
 namespace strata::workers {
 namespace {
 
-constexpr long kNapWithoutWork = 500;  // milliseconds
-constexpr long kNapForWriter = 50;
+constexpr long kSleepWithoutWork = 500;  // milliseconds
+constexpr long kSleepForWriter = 50;
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
-// So much WAL, in memtables, may come while work is done with naps: lookups grow slower with each layer.
+// So much WAL, in memtables, may come while work is done with sleeps: lookups grow slower with each layer.
 constexpr Lsn kMaxMemtablesMeanwhile = 32;
-// The server is at rest when it has not written more than so much WAL within a second for so long, and ingest, too, has
+// The server is idle when it has not written more than so much WAL within a second for so long, and ingest, too, has
 // not got on by more.
-constexpr Lsn kRestingWal = 64 * 1024;  // bytes
-constexpr int kMillisecondsToRest = 1000;
-constexpr long kLongestRest = 10 * 60 * 1000;  // milliseconds
+constexpr Lsn kIdleWal = 64 * 1024;  // bytes
+constexpr int kMillisecondsToIdle = 1000;
+constexpr long kMaxMillisecondsToIdle = 10 * 60 * 1000;  // milliseconds
 
 bool compaction_enabled = true;
 int maintenance_work_mem_kb = 64 * 1024;
@@ -84,39 +84,40 @@ double lateness() {
 }
 
 // Nothing but the number of layers waits for a merge.
-Portions portions(lateness, 4 * Portions::kNapMs);
+TimeSlices time_slices(lateness, 4 * TimeSlices::kSleepMs);
 
 // Sessions write again while a merge is done that was not urgent.
 class LoadIsBack {};
 
-// After a merge that was broken off: as long as that was in work. So what is lost is never more than what rests.
-int milliseconds_to_rest = kMillisecondsToRest;
+// After a merge that was broken off: as long as that was in work. So no more work is lost than the time that passes
+// idle.
+int milliseconds_to_idle = kMillisecondsToIdle;
 
 // Asked again and again.
-bool server_rests() {
+bool server_is_idle() {
   static Lsn seen = kInvalidLsn;
   static TimestampTz seen_at = 0;
   static TimestampTz busy_at = GetCurrentTimestamp();
   // Grows with what sessions write, and while ingest works it off.
   const Lsn sum = GetFlushRecPtr(nullptr) + pg::shared_store->visible_lsn();
   const TimestampTz now = GetCurrentTimestamp();
-  const bool is_busy = sum < seen || sum > seen + kRestingWal;
+  const bool is_busy = sum < seen || sum > seen + kIdleWal;
   if (is_busy) busy_at = now;
-  if (is_busy || TimestampDifferenceExceeds(seen_at, now, kMillisecondsToRest)) {
+  if (is_busy || TimestampDifferenceExceeds(seen_at, now, kMillisecondsToIdle)) {
     seen = sum;
     seen_at = now;
   }
-  return TimestampDifferenceExceeds(busy_at, now, milliseconds_to_rest);
+  return TimestampDifferenceExceeds(busy_at, now, milliseconds_to_idle);
 }
 
 // Called for each version.
 void pause() {
   handle_interrupts();
-  if (!portions.is_over()) return;
+  if (!time_slices.is_over()) return;
   enforce_wal_lag();
   if (!merging_is_wanted()) throw Abandoned();
-  if (compactor->merges_at_rest() && !server_rests()) throw LoadIsBack();
-  portions.step();
+  if (compactor->is_idle_merge() && !server_is_idle()) throw LoadIsBack();
+  time_slices.step();
 }
 
 void open_compactor() {
@@ -139,38 +140,39 @@ void log_merge(const MergeResult& merge, long milliseconds) {
                            static_cast<unsigned long long>(merge.chains.unknown))));
 }
 
-bool trim() {
+bool collect_garbage() {
   const TimestampTz started = GetCurrentTimestamp();
   if (compactor->waits_for_writer()) return false;
-  const std::optional<TrimOrder> order = next_trim();
+  const std::optional<GcOrder> order = next_gc();
   if (!order) return false;
   pg::report_compaction(pg::CompactionState::kMerging);
-  const std::optional<TrimResult> trim = compactor->trim(order->cut, order->horizon, order->oldest_multixact);
-  if (!trim) return false;
+  const std::optional<GcResult> gc = compactor->collect_garbage(order->cutoff, order->horizon, order->oldest_multixact);
+  if (!gc) return false;
   ereport(LOG,
           (errmsg("strata: history before %X/%X is gone: %zu layers of %llu bytes became %zu of %llu bytes in %ld ms",
-                  LSN_FORMAT_ARGS(trim->cut), trim->inputs, static_cast<unsigned long long>(trim->input_bytes),
-                  trim->outputs, static_cast<unsigned long long>(trim->output_bytes),
+                  LSN_FORMAT_ARGS(gc->cutoff), gc->inputs, static_cast<unsigned long long>(gc->input_bytes),
+                  gc->outputs, static_cast<unsigned long long>(gc->output_bytes),
                   TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()))));
   return true;
 }
 
 void merge() {
   const TimestampTz started = GetCurrentTimestamp();
-  const bool at_rest = server_rests();
+  const bool idle = server_is_idle();
   pg::report_compaction(pg::CompactionState::kMerging);
   const auto milliseconds = [&] { return TimestampDifferenceMilliseconds(started, GetCurrentTimestamp()); };
   try {
-    const std::optional<MergeResult> merge = compactor->merge(at_rest);
+    const std::optional<MergeResult> merge = compactor->merge(idle);
     if (!merge) {
       pg::pg_env().reached("compaction-no-merge");
       return;
     }
     log_merge(*merge, milliseconds());
     pg::forget_compaction_error();
-    milliseconds_to_rest = kMillisecondsToRest;
+    milliseconds_to_idle = kMillisecondsToIdle;
   } catch (const LoadIsBack&) {
-    milliseconds_to_rest = static_cast<int>(std::clamp<long>(milliseconds(), kMillisecondsToRest, kLongestRest));
+    milliseconds_to_idle =
+        static_cast<int>(std::clamp<long>(milliseconds(), kMillisecondsToIdle, kMaxMillisecondsToIdle));
     ereport(DEBUG1,
             (errmsg_internal("strata: broke off a merge after %ld ms, because there is load again", milliseconds())));
   }
@@ -181,7 +183,7 @@ Pause compact() {
   if (!merging_is_wanted() || !share_store()) {
     compactor.reset();
     pg::report_compaction(compaction_enabled ? pg::CompactionState::kWaiting : pg::CompactionState::kOff);
-    return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
+    return {.milliseconds = kSleepWithoutWork, .wait = pg::Wait::kCompactionIdle};
   }
   // A reload tries again what was given up.
   static unsigned reloads = 0;
@@ -190,18 +192,18 @@ Pause compact() {
     open_compactor();
     reloads = configuration_reloads();
   }
-  if (trim()) {
+  if (collect_garbage()) {
     pg::forget_compaction_error();
   } else if (compaction_enabled) {
     merge();
   }
   if (!compactor->waits_for_writer()) {
     pg::report_compaction(pg::CompactionState::kIdle);
-    return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
+    return {.milliseconds = kSleepWithoutWork, .wait = pg::Wait::kCompactionIdle};
   }
-  pg::report_compaction(pg::CompactionState::kHandover);
+  pg::report_compaction(pg::CompactionState::kResultReady);
   pg::wake_ingest();
-  return {.milliseconds = kNapForWriter, .wait = pg::Wait::kCompactionHandover};
+  return {.milliseconds = kSleepForWriter, .wait = pg::Wait::kCompactionHandover};
 }
 
 void warn(const std::string& error, bool passes) {
@@ -223,18 +225,18 @@ Pause try_to_compact() {
     return compact();
   } catch (const Abandoned&) {
     compactor.reset();
-    return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
+    return {.milliseconds = kSleepWithoutWork, .wait = pg::Wait::kCompactionIdle};
   } catch (const StoreError& error) {
     // Files of a history that was given up.
-    if (!merging_is_wanted()) return {.milliseconds = kNapWithoutWork, .wait = pg::Wait::kCompactionIdle};
-    warn(error.what(), passes_by_itself(error));
+    if (!merging_is_wanted()) return {.milliseconds = kSleepWithoutWork, .wait = pg::Wait::kCompactionIdle};
+    warn(error.what(), is_transient(error));
   } catch (const pg::PgError& error) {
     clean_up_after_error();
     warn(error.what(), true);
   } catch (const std::bad_alloc&) {
     warn("out of memory", true);
   }
-  return {.milliseconds = kNapAfterTrouble, .wait = pg::Wait::kCompactionRetry};
+  return {.milliseconds = kSleepAfterError, .wait = pg::Wait::kCompactionRetry};
 }
 
 void run() {
@@ -242,7 +244,7 @@ void run() {
   for (;;) {
     work_began_at = pg::shared_store->visible_lsn();
     const Pause pause = try_to_compact();
-    nap(pause.milliseconds, pause.wait);
+    sleep_for(pause.milliseconds, pause.wait);
   }
 }
 
@@ -268,6 +270,6 @@ void register_compaction_worker() {
 
 void strata_compaction_main(Datum) {
   strata::workers::start_process();
-  strata::workers::give_way();
+  strata::workers::lower_priority();
   strata::pg::guarded([] { strata::workers::run(); });
 }

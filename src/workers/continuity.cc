@@ -19,7 +19,7 @@ extern "C" {
 #include "pg/guard.h"
 #include "pg/lsn_format.h"
 #include "workers/process.h"
-#include "workers/slot.h"
+#include "workers/replication_slot.h"
 #include "workers/wal_chunks.h"
 
 namespace strata::workers {

@@ -51,8 +51,8 @@ bool first_history_is_awaited() {
          !TimestampDifferenceExceeds(PgStartTime, GetCurrentTimestamp(), kLongestWait);
 }
 
-void give_way_unless_awaited() {
-  if (!first_history_is_awaited()) give_way();
+void lower_priority_unless_awaited() {
+  if (!first_history_is_awaited()) lower_priority();
 }
 
 }  // namespace strata::workers

@@ -16,7 +16,7 @@ void install_first_start_hook();
 // Whether sessions that connect now would wait. Takes no lock.
 [[nodiscard]] bool first_history_is_awaited();
 
-// Gives way to sessions, unless it is this worker's work that they wait for.
-void give_way_unless_awaited();
+// Lowers this worker's priority, unless sessions wait for its work.
+void lower_priority_unless_awaited();
 
 }  // namespace strata::workers

@@ -21,7 +21,7 @@ PGDLLEXPORT void strata_flush_main(Datum argument);
 #include "pg/shared_state.h"
 #include "redo/redo_rebuilder.h"
 #include "store/flusher.h"
-#include "workers/portions.h"
+#include "workers/time_slices.h"
 #include "workers/priority.h"
 #include "workers/process.h"
 #include "workers/store_owner.h"
@@ -29,10 +29,10 @@ PGDLLEXPORT void strata_flush_main(Datum argument);
 namespace strata::workers {
 namespace {
 
-constexpr long kNapWithoutWork = 5000;  // milliseconds; ingest sets the latch when there is some
+constexpr long kSleepWithoutWork = 5000;  // milliseconds; ingest sets the latch when there is some
 constexpr int kMillisecondsBetweenWarnings = 60 * 1000;
 
-Portions portions(lateness_of_history);
+TimeSlices time_slices(lateness_of_history);
 redo::RedoRebuilder rebuilder;
 std::unique_ptr<Flusher> flusher;
 
@@ -57,7 +57,7 @@ void open_flusher() {
   FlusherOptions options;
   options.pause = [] {
     handle_interrupts();
-    portions.step();
+    time_slices.step();
   };
   flusher =
       std::make_unique<Flusher>(pg::pg_env(), pg::kStoreDirectory, *pg::shared_store, rebuilder, std::move(options));
@@ -106,7 +106,7 @@ void run() {
     } else {
       flusher.reset();
     }
-    nap(kNapWithoutWork, pg::Wait::kFlushIdle);
+    sleep_for(kSleepWithoutWork, pg::Wait::kFlushIdle);
   }
 }
 
@@ -118,6 +118,6 @@ void register_flush_worker() { register_worker("strata flush", "strata_flush_mai
 
 void strata_flush_main(Datum) {
   strata::workers::start_process();
-  strata::workers::give_way();
+  strata::workers::lower_priority();
   strata::pg::guarded([] { strata::workers::run(); });
 }

@@ -28,21 +28,21 @@ PGDLLEXPORT void strata_ingest_main(Datum argument);
 #include "workers/baseline.h"
 #include "workers/continuity.h"
 #include "workers/first_start.h"
-#include "workers/follower.h"
+#include "workers/wal_reader.h"
 #include "workers/priority.h"
 #include "workers/process.h"
-#include "workers/slot.h"
+#include "workers/replication_slot.h"
 #include "workers/store_owner.h"
-#include "workers/trouble.h"
+#include "workers/transient_errors.h"
 #include "workers/wal_lag.h"
 
 namespace strata::workers {
 namespace {
 
-constexpr long kNapWhileStopped = 1000;  // milliseconds
-constexpr long kNapForFlusher = 100;     // the flush worker sets the latch when it is done
+constexpr long kSleepWhileStopped = 1000;  // milliseconds
+constexpr long kSleepForFlusher = 100;     // the flush worker sets the latch when it is done
 // Between attempts to begin history anew, each of which may cost a checkpoint.
-constexpr long kLongestNapBeforeHistory = 15 * 1000;
+constexpr long kMaxSleepBeforeHistory = 15 * 1000;
 
 // The directory holds a history that was given up and has to go.
 bool store_is_obsolete = false;
@@ -53,18 +53,18 @@ void set_state(pg::HistoryState state) {
   SpinLockRelease(&pg::shared_state->mutex);
 }
 
-// What the store has. In a server that runs already trimmed_lsn may be lower, for a session that stands there.
+// What the store has. In a server that runs already gc_cutoff may be lower, for a session that leases an older LSN.
 void publish_horizon(const Horizon& horizon) {
-  const Lsn trimmed = pg_atomic_read_u64(&pg::shared_state->trimmed_lsn);
-  if (trimmed == kInvalidLsn || trimmed == kMaxLsn) {
-    pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, horizon.lsn);
+  const Lsn cutoff = pg_atomic_read_u64(&pg::shared_state->gc_cutoff);
+  if (cutoff == kInvalidLsn || cutoff == kMaxLsn) {
+    pg_atomic_write_u64(&pg::shared_state->gc_cutoff, horizon.lsn);
   }
   pg::raise_horizon(horizon);
 }
 
 // From here on nobody reads what the store holds: who has read before believes nothing of it any more.
 void withdraw_history() {
-  pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, kMaxLsn);
+  pg_atomic_write_u64(&pg::shared_state->gc_cutoff, kMaxLsn);
   pg_memory_barrier();
   SpinLockAcquire(&pg::shared_state->mutex);
   pg::shared_state->horizon = {};
@@ -135,14 +135,14 @@ void report_taken_over() {
 }
 
 // A file that an earlier writer wanted is still being made.
-bool flusher_is_at_it() { return pg::shared_store->flushes().held_arena() >= 0; }
+bool flusher_is_at_it() { return pg::shared_store->flush_job().held_memtable() >= 0; }
 
 FlusherHooks flusher_hooks() {
   return {.wake = pg::wake_flusher,
           .wait =
               [] {
                 check_history_goes_on();
-                nap(kNapForFlusher, pg::Wait::kIngestFlush);
+                sleep_for(kSleepForFlusher, pg::Wait::kIngestFlush);
               },
           .prove = write_proof};
 }
@@ -181,7 +181,7 @@ void check_belonging(const Writer& writer, const StoreIdentity& cluster, const O
     if (!ownership.is_other || pg_atomic_read_u32(&pg::shared_belonging->begin_anew) != 0) throw;
     // Two servers share the folder; what is here is another one's.
     leave_store();
-    if (drop_slot()) ask_for_checkpoint();
+    if (drop_replication_slot()) ask_for_checkpoint();
     throw ingest::HistoryEnds(std::string("\"pg_strata\" holds the history of another data directory: ") + lost.what(),
                               "Give this server a folder of its own, or execute \"SELECT strata.begin_anew()\" as a "
                               "superuser to drop that history.");
@@ -195,7 +195,7 @@ void keep_history() {
   report_taken_over();
   Env& env = pg::pg_env();
   if (store_is_obsolete) {
-    while (flusher_is_at_it()) nap(kNapForFlusher, pg::Wait::kIngestFlush);
+    while (flusher_is_at_it()) sleep_for(kSleepForFlusher, pg::Wait::kIngestFlush);
     Writer::destroy_store(env, pg::kStoreDirectory);
   }
   store_is_obsolete = false;
@@ -212,7 +212,7 @@ void keep_history() {
                     static_cast<double>(GetCurrentTimestamp() - began_checking) / 1000.0)));
   }
 
-  const Lsn kept_from = take_slot();
+  const Lsn kept_from = acquire_replication_slot();
   if (writer.horizon().lsn == kInvalidLsn) {
     set_state(pg::HistoryState::kBaseline);
     const TimestampTz started = GetCurrentTimestamp();
@@ -225,11 +225,11 @@ void keep_history() {
   pg::wake_flusher();
   publish_horizon(writer.horizon());
   pg::report_history_error(pg::HistoryState::kRunning, "", "");
-  give_way();
+  lower_priority();
 
   Reader reader(env, pg::kStoreDirectory, pg::shared_store);
   try {
-    Follower(writer, reader).run();
+    WalReader(writer, reader).run();
   } catch (const HistoryLost&) {
     throw;
   } catch (...) {
@@ -237,7 +237,7 @@ void keep_history() {
     try {
       writer.flush();
     } catch (const StoreError& error) {
-      report_trouble(error.what());
+      report_transient_error(error.what());
     }
     throw;
   }
@@ -261,35 +261,35 @@ void give_up_history(const char* reason) {
   store_is_obsolete = true;
 }
 
-enum class Outcome { kTrouble, kEnd, kTaken };
+enum class Outcome { kTransientError, kEnd, kTaken };
 
 Outcome try_to_keep_history() {
   try {
     keep_history();
   } catch (const HistoryLost& lost) {
     give_up_history(lost.what());
-    return Outcome::kTrouble;
+    return Outcome::kTransientError;
   } catch (const StoreIsTaken& taken) {
     report_taken(taken.what());
     return Outcome::kTaken;
   } catch (const ingest::HistoryEnds& end) {
     report_end(end.what(), end.hint());
   } catch (const StoreError& error) {
-    if (passes_by_itself(error)) {
-      report_trouble(error.what());
-      return Outcome::kTrouble;
+    if (is_transient(error)) {
+      report_transient_error(error.what());
+      return Outcome::kTransientError;
     }
     report_end(error.what(), error.kind() == ErrorKind::kCorrupt ? ingest::kBeginAnewHint : "");
   } catch (const pg::PgError& error) {
     clean_up_after_error();
-    if (passes_by_itself(error)) {
-      report_trouble(error.what());
-      return Outcome::kTrouble;
+    if (is_transient(error)) {
+      report_transient_error(error.what());
+      return Outcome::kTransientError;
     }
     report_end(error.what(), "");
   } catch (const std::bad_alloc&) {
-    report_trouble("out of memory");
-    return Outcome::kTrouble;
+    report_transient_error("out of memory");
+    return Outcome::kTransientError;
   } catch (const std::exception& error) {
     report_end(error.what(), "");
   }
@@ -315,10 +315,10 @@ bool history_is_to_begin_anew() {
 
 void let_go_of_wal() {
   try {
-    if (drop_slot()) ask_for_checkpoint();
+    if (drop_replication_slot()) ask_for_checkpoint();
   } catch (const pg::PgError& error) {
     clean_up_after_error();
-    report_trouble(error.what());
+    report_transient_error(error.what());
   }
 }
 
@@ -343,36 +343,36 @@ void make_room_for_history() {
   } catch (const StoreIsTaken& taken) {
     report_taken(taken.what());
   } catch (const StoreError& error) {
-    report_trouble(error.what());
+    report_transient_error(error.what());
   }
   let_go_of_wal();
 }
 
 void run() {
-  long nap_before_history = kNapAfterTrouble;
+  long sleep_before_history = kSleepAfterError;
   for (;;) {
     const unsigned reloads = configuration_reloads();
     const Outcome outcome = try_to_keep_history();
-    release_slot();
+    release_replication_slot();
     if (outcome == Outcome::kTaken) {
       if (keeps_too_much_wal()) let_go_of_wal();
-      nap(kNapWhileStopped, pg::Wait::kIngestStopped);
+      sleep_for(kSleepWhileStopped, pg::Wait::kIngestStopped);
       continue;
     }
     if (outcome == Outcome::kEnd) {
       // What a human does about it ends with a reload, a restart or strata.begin_anew().
       while (configuration_reloads() == reloads && !history_is_to_begin_anew())
-        nap(kNapWhileStopped, pg::Wait::kIngestStopped);
+        sleep_for(kSleepWhileStopped, pg::Wait::kIngestStopped);
       if (!store_is_obsolete) continue;
     }
     if (!history_exists()) {
       // No WAL is wanted before the next attempt.
       make_room_for_history();
-      nap(nap_before_history, pg::Wait::kIngestRetry);
-      nap_before_history = std::min(2 * nap_before_history, kLongestNapBeforeHistory);
+      sleep_for(sleep_before_history, pg::Wait::kIngestRetry);
+      sleep_before_history = std::min(2 * sleep_before_history, kMaxSleepBeforeHistory);
     } else {
-      nap_before_history = kNapAfterTrouble;
-      nap(kNapAfterTrouble, pg::Wait::kIngestRetry);
+      sleep_before_history = kSleepAfterError;
+      sleep_for(kSleepAfterError, pg::Wait::kIngestRetry);
     }
   }
 }
@@ -388,7 +388,7 @@ void register_ingest_worker() {
 
 void strata_ingest_main(Datum) {
   strata::workers::start_process();
-  strata::workers::give_way_unless_awaited();
+  strata::workers::lower_priority_unless_awaited();
   strata::workers::appear_in_shared_state();
   strata::pg::guarded([] { strata::workers::run(); });
 }

@@ -1,4 +1,4 @@
-// The background process that keeps history: takes the baseline once, then follows WAL.
+// The background process that keeps history: takes the baseline once, then reads WAL.
 #pragma once
 
 namespace strata::workers {

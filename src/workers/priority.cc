@@ -56,7 +56,7 @@ bool lower_session() {
 
 }  // namespace
 
-void give_way() {
+void lower_priority() {
   static bool process_is_lower = false;
   static bool session_is_lower = false;
   if (!process_is_lower) lower_process();

@@ -7,6 +7,6 @@ namespace strata::workers {
 // wakes with a shorter one interrupts. The niceness goes to its session, too, which is what counts on kernels that
 // schedule sessions of processes before processes (autogroups). Where the first does not work, that is logged. The
 // kernel may refuse the second for a while: call it again, which costs nothing when all is done.
-void give_way();
+void lower_priority();
 
 }  // namespace strata::workers

@@ -107,7 +107,7 @@ void handle_interrupts() {
 
 unsigned configuration_reloads() { return reloads; }
 
-void nap(long milliseconds, pg::Wait wait) {
+void sleep_for(long milliseconds, pg::Wait wait) {
   handle_interrupts();
   pg::caught([&] {
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, pg::wait_event(wait));

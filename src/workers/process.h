@@ -25,7 +25,7 @@ void handle_interrupts();
 unsigned configuration_reloads();
 
 // Sleeps until the timeout is over or the latch is set, then handles interrupts. It shows as `wait`.
-void nap(long milliseconds, pg::Wait wait);
+void sleep_for(long milliseconds, pg::Wait wait);
 
 // Releases what an ERROR left behind. REQUIRES: the error has been caught.
 void clean_up_after_error();

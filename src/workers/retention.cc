@@ -19,8 +19,8 @@ extern "C" {
 #include "pg/shared_state.h"
 #include "pg/store_reader.h"
 #include "store/time_marks.h"
-#include "store/trim_plan.h"
-#include "travel/standing.h"
+#include "store/gc_plan.h"
+#include "travel/lsn_lease.h"
 #include "workers/process.h"
 #include "workers/setting_units.h"
 
@@ -190,7 +190,7 @@ std::int64_t retention_grace() { return std::max<std::int64_t>(grace, 0); }
 
 bool retention_is_limited() { return time_is_limited() || size_is_limited(); }
 
-std::optional<TrimOrder> next_trim() {
+std::optional<GcOrder> next_gc() {
   const TimestampTz now = GetCurrentTimestamp();
   if (!retention_is_limited() || !time_to_look(now)) return std::nullopt;
   const TimestampTz end = first_look_with_bounds(now) + retention_grace();
@@ -214,13 +214,13 @@ std::optional<TrimOrder> next_trim() {
   // From here on nobody new goes below it; who is there already shows below.
   const Horizon horizon{.lsn = wanted->lsn, .time = wanted->time};
   pg::raise_horizon(horizon);
-  const XLogRecPtr standing = travel::oldest_standing(horizon.lsn, now, max_travel_age);
-  const Lsn cut = standing == InvalidXLogRecPtr ? horizon.lsn : standing;
-  if (cut > pg_atomic_read_u64(&pg::shared_state->trimmed_lsn)) {
-    pg_atomic_write_u64(&pg::shared_state->trimmed_lsn, cut);
+  const XLogRecPtr lease = travel::oldest_lease(horizon.lsn, now, max_travel_age);
+  const Lsn cutoff = lease == InvalidXLogRecPtr ? horizon.lsn : lease;
+  if (cutoff > pg_atomic_read_u64(&pg::shared_state->gc_cutoff)) {
+    pg_atomic_write_u64(&pg::shared_state->gc_cutoff, cutoff);
     pg_memory_barrier();
   }
-  return TrimOrder{.cut = cut, .horizon = horizon, .oldest_multixact = oldest_multixact_at(*reader, cut)};
+  return GcOrder{.cutoff = cutoff, .horizon = horizon, .oldest_multixact = oldest_multixact_at(*reader, cutoff)};
 }
 
 void define_retention_settings() {

@@ -17,15 +17,15 @@ void define_retention_settings();
 // Whether there is any bound.
 [[nodiscard]] bool retention_is_limited();
 
-// What is at or below `cut` may go. The horizon is published, and nobody stands below the cut.
-struct TrimOrder {
-  Lsn cut;
+// What is at or below `cutoff` may go. The horizon is published, and no process leases an LSN below the cutoff.
+struct GcOrder {
+  Lsn cutoff;
   Horizon horizon;
-  std::optional<std::uint32_t> oldest_multixact;  // that any page refers to at the cut or later
+  std::optional<std::uint32_t> oldest_multixact;  // that any page refers to at the cutoff or later
 };
 
 // Looks whether enough history is beyond the bounds. Cheap, may be called often; called by one process only.
 // Throws StoreError and pg::PgError.
-[[nodiscard]] std::optional<TrimOrder> next_trim();
+[[nodiscard]] std::optional<GcOrder> next_gc();
 
 }  // namespace strata::workers

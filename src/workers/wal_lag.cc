@@ -20,7 +20,7 @@ extern "C" {
 #include "pg/wal_space.h"
 #include "workers/retention.h"
 #include "workers/setting_units.h"
-#include "workers/slot.h"
+#include "workers/replication_slot.h"
 
 namespace strata::workers {
 namespace {

@@ -26,7 +26,7 @@
 #include <vector>
 
 #include "store/block_cache.h"
-#include "store/handover.h"
+#include "store/compaction_result.h"
 #include "store/layer_writer.h"
 #include "store/manifest.h"
 #include "store/merge_cursor.h"
@@ -190,8 +190,8 @@ class Mutator {
       edit.added.push_back(rewrite(layer, shared.take_layer_number(), change));
     }
     env_.sync_directory(directory_);
-    write_handover(env_, directory_, edit);
-    shared.set_handover(SharedStore::Handover::kRequested);
+    write_compaction_result(env_, directory_, edit);
+    shared.set_result_state(SharedStore::ResultState::kRequested);
     writer.serve_compactor();
   }
 

@@ -21,21 +21,21 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw(crash_cycles crash_seed);
 
-# How each point is met: 'load' under load, 'trim' under load while history is bounded, 'start' when a server opens the
-# store, 'baseline' when history begins, 'swept' when history begins again after a crash in the middle of a baseline.
+# How each point is met: 'load' under load, 'gc' under load while history is bounded, 'start' when a server opens the
+# store, 'baseline' when history begins, 'orphans' when history begins again after a crash in the middle of a baseline.
 my %points = (
 	(map { ("strata-flush-$_" => 'load', "strata-merge-$_" => 'load') } qw(create write half-written written sync synced remove removed)),
 	(map { ("strata-manifest-$_" => 'load') } qw(write half-written written sync synced)),
 	(map { ("strata-manifest-rewrite-$_" => 'start') } qw(create write half-written written sync synced rename renamed)),
-	(map { ("strata-handover-$_" => 'load') } qw(create write half-written written remove removed)),
+	(map { ("strata-compaction-result-$_" => 'load') } qw(create write half-written written remove removed)),
 	(map { ("strata-directory-$_" => 'load') } qw(sync synced)),
 	(map { ("strata-$_" => 'load') }
-		  qw(arena-switch arena-switched flush-request flush-requested flush-taken flush-hand-over flush-handed-over flush-apply flush-applied),
+		  qw(memtable-switch memtable-switched flush-request flush-requested flush-taken flush-complete flush-completed flush-apply flush-applied),
 		qw(merge-request merge-requested merge-apply merge-applied merge-answered slot-advance slot-advanced)),
-	(map { ("strata-trim-$_" => 'trim') }
+	(map { ("strata-gc-$_" => 'gc') }
 		  qw(planned create write half-written written sync synced request requested apply applied answered remove removed)),
 	(map { ("strata-baseline-$_" => 'baseline') } qw(create write half-written written sync synced copied)),
-	(map { ("strata-baseline-$_" => 'swept') } qw(remove removed)));
+	(map { ("strata-baseline-$_" => 'orphans') } qw(remove removed)));
 
 # How a process ends there, as crash_points.cc numbers it.
 my %ends = (server => 1, process => 2, worker => 3);
@@ -243,13 +243,13 @@ sub _cycle
 	my $node = $self->{node};
 	my $kind = $points{$point} // $point;
 	$self->_environment;
-	$self->_bound_history if $kind eq 'trim';
-	if ($kind eq 'baseline' || $kind eq 'swept')
+	$self->_bound_history if $kind eq 'gc';
+	if ($kind eq 'baseline' || $kind eq 'orphans')
 	{
 		$node->stop;
 		rmtree($node->data_dir . '/pg_strata');
 		$self->{moments} = [];
-		if ($kind eq 'swept')
+		if ($kind eq 'orphans')
 		{
 			$self->_arm('strata-baseline-synced', 'server', 1);
 			$self->_start;
@@ -285,7 +285,7 @@ sub _cycle
 			$self->_start_clients;
 			$self->_finish_clients;
 			last if defined $self->_ended_at;
-			$self->_remember_if_alive if $kind eq 'trim';
+			$self->_remember_if_alive if $kind eq 'gc';
 		}
 	}
 	my $where = $self->_recover($end);
@@ -513,18 +513,18 @@ sub _what_is_lost
 	}
 
 	# No file but those that the manifest names, once the workers have come to rest. New sessions keep them from that, and
-	# so does any load beside the test: merges give way to it.
+	# so does any load beside the test: merges yield to it.
 	my $difference = q{
 SELECT string_agg(coalesce('needless ' || file, 'missing ' || name), ', ')
 FROM (SELECT pg_ls_dir('pg_strata') AS file) f FULL JOIN (SELECT name FROM strata.layers() UNION ALL SELECT 'MANIFEST') l ON file = name
 WHERE file IS NULL OR name IS NULL};
-	my $at_rest = 0;
+	my $is_idle = 0;
 	for (1 .. $max_waits)
 	{
-		$at_rest = poll_until(sub { $node->safe_psql('postgres', $difference) eq '' }, 0.5);
-		last if $at_rest || $node->safe_psql('postgres', 'SELECT compaction FROM strata.status()') ne 'merging';
+		$is_idle = poll_until(sub { $node->safe_psql('postgres', $difference) eq '' }, 0.5);
+		last if $is_idle || $node->safe_psql('postgres', 'SELECT compaction FROM strata.status()') ne 'merging';
 	}
-	push @lost, 'files: ' . $node->safe_psql('postgres', $difference) if !$at_rest;
+	push @lost, 'files: ' . $node->safe_psql('postgres', $difference) if !$is_idle;
 	my $state = $node->safe_psql('postgres', 'SELECT state, last_error FROM strata.status()');
 	push @lost, "history is $state" if $state ne 'running|';
 	$self->{summary} = "$all_pages pages, $all_calls redo calls, " . scalar(@{ $self->{moments} }) . ' moments, ' . ($self->{gone} // 0) . ' gone, '

@@ -53,7 +53,7 @@ for my $round (1 .. 2)
 }
 
 # A baseline that takes longer: the worker comes to a file that it cannot read before the test writes to it. It does not
-# give way to other processes while a session waits for it.
+# lower its priority while a session waits for it.
 my $slow = new_node('slow', start => 0, log_min_messages => 'debug1');
 my $pipe = $slow->data_dir . '/base/5/99999999';
 POSIX::mkfifo($pipe, 0600) or die "could not make a pipe: $!";
@@ -70,7 +70,7 @@ ok(process_like($slow, qr/authentication/) != 0, 'and the session is still not l
 close $end;
 $psql->finish;
 is("$out$error", "Alice\n", 'what the session does then can be travelled to');
-ok(poll_until(sub { niceness($slow) == 10 }), 'from then on it gives way');
+ok(poll_until(sub { niceness($slow) == 10 }), 'from then on it has the lower priority');
 unlink $pipe;
 $slow->stop;
 

@@ -85,8 +85,8 @@ $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE source STRATEGY file
 $node->safe_psql('source', 'UPDATE inside SET a = a + 10000');
 $node->safe_psql('copy', 'UPDATE inside SET a = a + 20000 WHERE a < 100');
 my $old = moment();
-my $standing = traveller($node, $old->{time});
-is($standing->query_safe('SELECT count(*) FROM doomed'), '100000', 'a session travels to what will be gone');
+my $leasing = traveller($node, $old->{time});
+is($leasing->query_safe('SELECT count(*) FROM doomed'), '100000', 'a session travels to what will be gone');
 $node->safe_psql('postgres', 'DROP TABLE doomed');
 my $since = moment();
 churn($node, 1);
@@ -135,27 +135,27 @@ ok($node->poll_query_until('postgres', "SELECT lsn > '$old->{lsn}' FROM strata.h
 like(at_error($node, $old->{time}, 'SELECT 1'), qr/ERROR:  22023: cannot travel to .*: history does not reach back that far\nDETAIL:  Moments from .* can be reached/s,
 	'nobody goes there any more');
 like((try_sql($node, "SET strata.travel_lsn = '$old->{lsn}'"))[1], qr/ERROR:  22023: .*history does not reach back that far/, 'nor by LSN');
-is($standing->query_safe('SELECT count(*), min(t) FROM doomed'), '100000|' . $node->safe_psql('postgres', 'SELECT min(md5(i::text)) FROM generate_series(1, 100000) i'),
+is($leasing->query_safe('SELECT count(*), min(t) FROM doomed'), '100000|' . $node->safe_psql('postgres', 'SELECT min(md5(i::text)) FROM generate_series(1, 100000) i'),
 	'the session that is there already reads on');
 set('strata.max_travel_age' => '1s');
 # Every answer before the error is right.
 my ($told, $end) = ('100000', time + $PostgreSQL::Test::Utils::timeout_default);
-while ($standing->{stderr} eq '' && $told eq '100000' && time < $end)
+while ($leasing->{stderr} eq '' && $told eq '100000' && time < $end)
 {
-	$told = $standing->query('SELECT count(*) FROM doomed');
+	$told = $leasing->query('SELECT count(*) FROM doomed');
 }
 set('strata.retention_time' => '1 day');
-like($standing->{stderr}, qr/ERROR:  history at LSN \S+ is gone\nDETAIL:  .*strata\.max_travel_age.*\nHINT:  Travel to a later moment\. RESET/s,
+like($leasing->{stderr}, qr/ERROR:  history at LSN \S+ is gone\nDETAIL:  .*strata\.max_travel_age.*\nHINT:  Travel to a later moment\. RESET/s,
 	'after strata.max_travel_age its history goes, and the session is told so');
-$standing->{stderr} = '';
-is($standing->query_safe('RESET strata.travel_time; SELECT 1'), '1', 'it can go on in the present');
-$standing->quit;
+$leasing->{stderr} = '';
+is($leasing->query_safe('RESET strata.travel_time; SELECT 1'), '1', 'it can go on in the present');
+$leasing->quit;
 
 $node->restart;
 wait_for_history($node);
 is($node->safe_psql('postgres', "SELECT lsn > '$old->{lsn}' FROM strata.horizon()"), 't', 'the horizon is durable');
 every_moment_is_right('are as they were, to the byte, and so is a copied database whose source has changed');
-no_mismatch($node, 'every page rebuilt from trimmed history equals the page that PostgreSQL has');
+no_mismatch($node, 'every page rebuilt from history whose garbage was collected equals the page that PostgreSQL has');
 
 # By size.
 churn($node, 6);

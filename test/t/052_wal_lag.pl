@@ -26,16 +26,16 @@ sub set
 # History as it should be after it has begun anew: right from there on, and silent about what was before.
 sub begun_anew
 {
-	my ($old, $standing) = @_;
+	my ($old, $leasing) = @_;
 	ok($node->poll_query_until('postgres', "SELECT state = 'running' AND horizon_lsn > '$old->{lsn}' FROM strata.status()"),
 		'a new history begins by itself');
 	is(state_of($node, 'last_error IS NULL'), 't', 'with no error');
 	like(at_error($node, $old->{time}, 'SELECT * FROM t'), qr/ERROR:  22023: .*history does not reach back that far/, 'that does not reach back to the old one');
-	$standing->query('SELECT count(*) FROM t');
-	like($standing->{stderr}, qr/ERROR:  history at LSN \S+ is gone|could not/, 'a session that stands in the old one gets an error');
-	$standing->{stderr} = '';
-	is($standing->query_safe('RESET strata.travel_time; SELECT count(*) > 0 FROM t'), 't', 'and can go on in the present');
-	$standing->quit;
+	$leasing->query('SELECT count(*) FROM t');
+	like($leasing->{stderr}, qr/ERROR:  history at LSN \S+ is gone|could not/, 'a session that stands in the old one gets an error');
+	$leasing->{stderr} = '';
+	is($leasing->query_safe('RESET strata.travel_time; SELECT count(*) > 0 FROM t'), 't', 'and can go on in the present');
+	$leasing->quit;
 	my $count = $node->safe_psql('postgres', 'SELECT count(*) FROM t');
 	my $then = now_in($node);
 	$node->safe_psql('postgres', 'DELETE FROM t');
@@ -78,8 +78,8 @@ sub in_log
 # The store's disk refuses writes.
 set('strata.max_wal_lag', '64MB');
 my $old = moment();
-my $standing = traveller($node, $old->{time});
-is($standing->query_safe('SELECT count(*) FROM t'), '1', 'a session travels');
+my $leasing = traveller($node, $old->{time});
+is($leasing->query_safe('SELECT count(*) FROM t'), '1', 'a session travels');
 chmod 0500, $store or die "chmod: $!";
 write_wal($node, 8);
 ok($node->poll_query_until('postgres', kept_bytes() . ' < 64 * 1024 * 1024'), 'WAL is let go of');
@@ -90,28 +90,28 @@ like(at_error($node, $old->{time}, 'SELECT 1'), qr/ERROR:  55000: history has no
 write_wal($node, 8);
 is($node->safe_psql('postgres', kept_bytes() . ' < 96 * 1024 * 1024'), 't', 'nor is more WAL kept');
 chmod 0700, $store or die "chmod: $!";
-begun_anew($old, $standing);
+begun_anew($old, $leasing);
 
 # PostgreSQL's own limit.
 set('strata.max_wal_lag', '0');
 set('max_slot_wal_keep_size', '32MB');
 $old = moment();
-$standing = traveller($node, $old->{time});
-$standing->query_safe('SELECT count(*) FROM t');
+$leasing = traveller($node, $old->{time});
+$leasing->query_safe('SELECT count(*) FROM t');
 chmod 0500, $store or die "chmod: $!";
 write_wal($node, 8);
 $node->safe_psql('postgres', 'CHECKPOINT');
 ok($node->poll_query_until('postgres', kept_bytes() . ' < 64 * 1024 * 1024'), 'the slot is invalidated');
 chmod 0700, $store or die "chmod: $!";
-begun_anew($old, $standing);
+begun_anew($old, $leasing);
 cmp_ok(in_log(qr/WARNING: .*strata: history was given up: the replication slot "strata" has lost its WAL/, 0), '>=', 1, 'the log says why');
 
 # The process that has the slot hangs.
 set('max_slot_wal_keep_size', '-1');
 set('strata.max_wal_lag', '64MB');
 $old = moment();
-$standing = traveller($node, $old->{time});
-$standing->query_safe('SELECT count(*) FROM t');
+$leasing = traveller($node, $old->{time});
+$leasing->query_safe('SELECT count(*) FROM t');
 my $ingest = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'strata ingest'");
 kill 'STOP', $ingest or die "kill: $!";
 write_wal($node, 8);
@@ -119,7 +119,7 @@ ok($node->poll_query_until('postgres', "SELECT wal_status = 'lost' FROM pg_repli
 	'the slot of a process that hangs is invalidated');
 $node->safe_psql('postgres', 'CHECKPOINT');
 kill 'CONT', $ingest or die "kill: $!";
-begun_anew($old, $standing);
+begun_anew($old, $leasing);
 
 $node->restart;
 wait_for_history($node);

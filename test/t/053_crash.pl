@@ -8,5 +8,5 @@ use Test::More;
 crash_seed();
 crash_cycles('crashed',
 	random => 2,
-	only => qr/^strata-(flush-half-written|flush-handed-over|flush-taken|manifest-synced|merge-requested|merge-applied|trim-half-written|trim-requested|trim-removed|arena-switch|baseline-synced)$/);
+	only => qr/^strata-(flush-half-written|flush-completed|flush-taken|manifest-synced|merge-requested|merge-applied|gc-half-written|gc-requested|gc-removed|memtable-switch|baseline-synced)$/);
 done_testing();

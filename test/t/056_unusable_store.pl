@@ -29,7 +29,7 @@ sub rewrite_manifest
 }
 
 # What is done to the store of a stopped server; what is said, in strata.status(), by travel, and in the log; whether it
-# passes by itself.
+# is transient.
 my @cases = (
 	{
 		what => 'a directory without permissions',

@@ -61,7 +61,7 @@ cmp_ok(dumped(qr{ 1663/$lost\b}, '--values', 'none'), '>', 1000, 'and of a datab
 cmp_ok(values_with_mark(), '>', 1000, 'with the bytes that were written');
 
 # Leaving for the past reads the present's pg_proc, which sets hint bits the first time. That WAL comes before the drops:
-# a layer with much of it behind them would be left whole for a later trim.
+# a layer with much of it behind them would be left whole for a later collection.
 is(at_lsn($node, $then->{lsn}, $holds), $held, 'a table can be travelled to');
 
 # They go, and so does all history up to there.

@@ -71,7 +71,7 @@ for (1 .. 5)
 $node->safe_psql('postgres', "SELECT strata.wait_for('" . lsn_in($node) . "')");
 my $before = layers();
 my $cost = q{SELECT max(c.redo_calls) FROM generate_series(0, pg_relation_size('hot') / 8192 - 1) b, strata.rebuild_cost('hot', b::int, '%s') c};
-# One arena may be on its way.
+# One memtable may be on its way.
 load() until layers() > $before + 1;
 for my $moment (@moments)
 {
@@ -105,7 +105,7 @@ for (1 .. 30)
 	load();
 	last if $node->safe_psql('postgres', $asks) eq 't';
 }
-ok(waits_for($node, 'strata ingest', 'StrataIngestFlush'), 'with both arenas in use ingest waits, and the present does not');
+ok(waits_for($node, 'strata ingest', 'StrataIngestFlush'), 'with both memtables in use ingest waits, and the present does not');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($ingest)");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'strata ingest' AND pid <> $ingest"),
 	'ingest can be ended there');

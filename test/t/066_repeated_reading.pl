@@ -1,4 +1,4 @@
-# A page comes from one set of layers: where a trim replaces the set between the reading of what began the page's history
+# A page comes from one layer map: where garbage collection replaces the layer map between the reading of what began the page's history
 # and the reading of its versions, both are read again.
 use strict;
 use warnings;
@@ -24,7 +24,7 @@ sub into_layers
 	return;
 }
 
-# Until it is trimmed, the copy has its pages in the source only.
+# Until garbage is collected, the copy has its pages in the source only.
 $node->safe_psql('postgres', 'CREATE EXTENSION injection_points; CREATE DATABASE source');
 $node->safe_psql('source', <<'SQL');
 CREATE TABLE untouched AS SELECT i, 'copied' t FROM generate_series(1, 100) i;
@@ -35,7 +35,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE source STRATEGY file
 $node->safe_psql('source', "UPDATE untouched SET t = 'later'; UPDATE touched SET t = 'later'");
 my $copied = reached_lsn($node);
 into_layers($copied);
-my $cut = reached_lsn($node);
+my $cutoff = reached_lsn($node);
 $node->safe_psql('copy', "UPDATE touched SET t = 'touched' WHERE i <= 10");
 my $at = reached_lsn($node);
 into_layers($at);
@@ -48,8 +48,8 @@ sub session_at
 	return $session;
 }
 
-# Retention cannot go further than to the cut.
-my $standing = session_at($cut);
+# Retention cannot go beyond the LSN that this session leases.
+my $leasing = session_at($cutoff);
 
 # Sessions in the middle of reading a page each, all that is in catalogs being known to them.
 sub held { return "SELECT count(*) = $_[0] FROM pg_stat_activity WHERE wait_event = '$point'"; }
@@ -69,7 +69,7 @@ ok($node->poll_query_until('postgres', held(2)), 'two sessions know what began t
 # The copy gets pages of its own, and those of the source from before go.
 $node->safe_psql('postgres', q{ALTER SYSTEM SET strata.retention_time = '1s'; SELECT pg_reload_conf()});
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM strata.layers() WHERE NOT image AND lsn_begin <= '$copied'"),
-	'meanwhile a trim moves that page from one database to the other');
+	'meanwhile garbage collection moves that page from one database to the other');
 $node->safe_psql('postgres', "SELECT injection_points_detach('$point')");
 for my $left (1, 0)
 {
@@ -86,7 +86,7 @@ sub told
 }
 is(told($reading{untouched}), "copied|100\nended\n", 'a page that is nowhere any more is looked for again');
 is(told($reading{touched}), "copied|90\ntouched|10\nended\n", 'and so is one whose changes are all that is left');
-$standing->quit;
+$leasing->quit;
 is($node->safe_psql('copy', 'SELECT t, count(*) FROM touched GROUP BY t ORDER BY t'), "copied|90\ntouched|10", 'the present is as it was');
 log_is_clean($node);
 $node->stop;

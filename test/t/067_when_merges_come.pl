@@ -1,4 +1,4 @@
-# When layers are merged: as many of level 0 as the threshold says while sessions write, all that is small at rest, not
+# When layers are merged: as many of level 0 as the threshold says while sessions write, all that is small when the server is idle, not
 # while load is back, and not what is damaged.
 use strict;
 use warnings;
@@ -149,14 +149,14 @@ set('strata.compaction', 'off');
 stop_writing($writer);
 remember_moment();
 
-# At rest, until load is back: the worker is held when it has begun to write.
+# Idle, until load is back: the worker is held when it has begun to write.
 churn($node, 2) until flushed() >= 8;
 remember_moment();
 hold_at('strata-merge-create');
 $log = -s $node->logfile;
 set('strata.compaction', 'on');
 $node->wait_for_event('strata compaction', 'strata-merge-create');
-pass('at rest fewer layers are merged, too');
+pass('on an idle server fewer layers are merged, too');
 is(join(', ', inputs_since($log)), '', 'that merge is in work');
 churn($node, 1);
 remember_moment();
@@ -172,15 +172,15 @@ every_moment_is_right('every moment is as it was after it');
 set('strata.compaction', 'off');
 churn($node, 1) until flushed() >= 3;
 remember_moment();
-hold_at('strata-arena-switch');
+hold_at('strata-memtable-switch');
 $writer = start_writing();
-$node->wait_for_event('strata ingest', 'strata-arena-switch');
+$node->wait_for_event('strata ingest', 'strata-memtable-switch');
 my @before = merged_files();
 set('strata.compaction', 'on');
 # It looks twice a second, and the server is idle after a second without writes.
 looks_for_merges(5);
 is(join(', ', merged_files_but(@before)), '', 'while sessions write no merge begins as if they did not, even if ingest stands still');
-let_go_at('strata-arena-switch');
+let_go_at('strata-memtable-switch');
 stop_writing($writer);
 
 # A layer that is damaged while the server runs: when it starts, it may need what is in there to go on with history.
@@ -194,7 +194,7 @@ my $name = $damaged =~ s/.*\///r;
 my $refusal = qr/WARNING:  strata: layers could not be merged: .*\Q$name\E/;
 $log = -s $node->logfile;
 set('strata.compaction', 'on');
-ok($node->wait_for_log($refusal, $log), 'a merge at rest of a damaged layer is given up, and says so');
+ok($node->wait_for_log($refusal, $log), 'an idle merge of a damaged layer is given up, and says so');
 like(state_of($node, 'last_error'), qr/\Q$name\E.* is corrupt|is corrupt.*\Q$name\E/, 'status() names the layer');
 looks_for_merges(5);
 my @refusals = substr(slurp_file($node->logfile), $log) =~ /$refusal/g;

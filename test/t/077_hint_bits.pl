@@ -1,5 +1,5 @@
 # Hint bits that readers set later never decide what a moment shows: with and without checksums, with wal_log_hints, also
-# where images that hold them have been explained by compaction.
+# where images that hold them have been delta-encoded by compaction.
 use strict;
 use warnings;
 

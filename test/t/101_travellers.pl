@@ -149,7 +149,7 @@ my $waiter = $node->background_psql('postgres', on_error_stop => 0);
 $waiter->query_until(qr/started/, "\\echo started\n" . at_then('SELECT 8', 'a int') . "\n");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'StrataTravellerFree'"), 'a call that waits says so');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM strata.query_at%pg_sleep%' AND backend_type = 'client backend'");
-is($waiter->query_safe(at_then('SELECT 9', 'a int')) =~ s/^8\n//r, 9, 'and goes on when one comes free: idle ones of other sessions give way');
+is($waiter->query_safe(at_then('SELECT 9', 'a int')) =~ s/^8\n//r, 9, 'and goes on when one comes free: idle ones of other sessions are ended');
 $_->quit for $waiter;
 for (@sleepers) { $_->{stderr} = ''; $_->quit; }
 my $four = join(' UNION ALL ', map { "SELECT * FROM strata.query_at('$then', 'SELECT $_') AS t$_(a int)" } 1 .. 4);

@@ -1,4 +1,5 @@
-// What the tests of merging and of trimming have in common: a store with a compactor, in a file system that can fail.
+// What the tests of merging and of garbage collection have in common: a store with a compactor, in a file system that
+// can fail.
 #pragma once
 
 #include <gtest/gtest.h>

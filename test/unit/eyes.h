@@ -62,8 +62,8 @@ class Eyes {
     const auto event = reader_.newest(database_key(key.database), at);
     const Lsn since = event ? event->lsn : kInvalidLsn;
     Lsn floor = since;
-    reader_.history(with_kind(key, KeyKind::kRelationReset), at, since, [&](const Version& reset) {
-      if (read_u32(reset.value) <= key.block) floor = std::max(floor, reset.lsn);
+    reader_.history(with_kind(key, KeyKind::kTruncation), at, since, [&](const Version& truncation) {
+      if (read_u32(truncation.value) <= key.block) floor = std::max(floor, truncation.lsn);
       return true;
     });
     Chain chain = reader_.chain(key, at, floor);

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "store/lifetimes.h"
+#include "store/incarnations.h"
 #include "store/page_diff.h"
 #include "store/page_rebuilder.h"
 #include "store/store.h"
@@ -94,9 +94,9 @@ inline void mix(std::uint64_t& hash, std::string_view bytes) {
 }
 
 // What a key is at an LSN: of pages and the commit log the state, of others the version.
-inline void mix_state(std::uint64_t& hash, Reader& reader, Lifetimes& lifetimes, const Key& key, Lsn at) {
+inline void mix_state(std::uint64_t& hash, Reader& reader, Incarnations& incarnations, const Key& key, Lsn at) {
   const bool is_page = key.kind == KeyKind::kPage;
-  const Chain chain = reader.chain(key, at, is_page ? lifetimes.floor_at(key, at) : kInvalidLsn);
+  const Chain chain = reader.chain(key, at, is_page ? incarnations.floor_at(key, at) : kInvalidLsn);
   mix(hash, chain.empty() ? "nothing" : chain.front().base ? "known" : "unknown");
   if (is_page || key.kind == KeyKind::kCommitLog) {
     GoldenRebuilder rebuilder;
@@ -110,7 +110,7 @@ inline void mix_state(std::uint64_t& hash, Reader& reader, Lifetimes& lifetimes,
 
 inline GoldenDigest digest_of(Reader& reader, const std::vector<Lsn>& lsns) {
   GoldenDigest digest;
-  Lifetimes lifetimes(reader, kMaxLsn);
+  Incarnations incarnations(reader, kMaxLsn);
   for (const Key& key : all_keys(reader)) {
     reader.history(key, kMaxLsn, kInvalidLsn, [&](const Version& version) {
       std::uint64_t hash = 0;
@@ -121,7 +121,7 @@ inline GoldenDigest digest_of(Reader& reader, const std::vector<Lsn>& lsns) {
       return true;
     });
     std::uint64_t hash = 0;
-    for (const Lsn lsn : lsns) mix_state(hash, reader, lifetimes, key, lsn);
+    for (const Lsn lsn : lsns) mix_state(hash, reader, incarnations, key, lsn);
     digest.states += name_of(key) + " " + hex(hash) + "\n";
   }
   return digest;

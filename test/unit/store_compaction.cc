@@ -38,7 +38,7 @@ class Compaction : public CompactedStore {
 
   Lsn floor_of(const Key& key, Lsn at) {
     Lsn floor = kInvalidLsn;
-    for (const auto& [lsn, blocks] : resets_[key.relation]) {
+    for (const auto& [lsn, blocks] : truncations_[key.relation]) {
       if (lsn <= at && blocks <= key.block) floor = std::max(floor, lsn);
     }
     return floor;
@@ -75,7 +75,7 @@ class Compaction : public CompactedStore {
       const auto relation = 1 + static_cast<std::uint32_t>(below(2));
       const auto blocks = static_cast<std::uint32_t>(below(6));
       Key key = page(relation, 0);
-      key.kind = KeyKind::kRelationReset;
+      key.kind = KeyKind::kTruncation;
       entries.push_back({.key = key,
                          .lsn = end_,
                          .type = EntryType::kValue,
@@ -88,7 +88,7 @@ class Compaction : public CompactedStore {
       model_.add(one);
       unflushed_.push_back(one);
     }
-    for (const auto& [relation, blocks] : pending_resets_) resets_[relation].emplace_back(end_, blocks);
+    for (const auto& [relation, blocks] : pending_resets_) truncations_[relation].emplace_back(end_, blocks);
     pending_resets_.clear();
     writer_->publish(end_);
   }
@@ -109,7 +109,7 @@ class Compaction : public CompactedStore {
   }
 
   Model model_;
-  std::map<std::uint32_t, std::vector<std::pair<Lsn, std::uint32_t>>> resets_;
+  std::map<std::uint32_t, std::vector<std::pair<Lsn, std::uint32_t>>> truncations_;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> pending_resets_;
 };
 
@@ -117,7 +117,7 @@ TEST_P(Compaction, WhatIsNotUrgentMayBeBrokenOff) {
   struct LoadIsBack {};
   bool load = true;
   compactor_options_.pause = [&] {
-    if (load && compactor_->merges_at_rest()) throw LoadIsBack();
+    if (load && compactor_->is_idle_merge()) throw LoadIsBack();
   };
   compactor_options_.flushed_fan_in = compactor_options_.fan_in = 100;
   compactor_options_.max_inputs = 100;
@@ -138,7 +138,7 @@ TEST_P(Compaction, WhatIsNotUrgentMayBeBrokenOff) {
   ASSERT_TRUE(compactor_->merge(true).has_value());
   EXPECT_TRUE(writer_->serve_compactor());
   EXPECT_FALSE(compactor_->merge(false).has_value());
-  EXPECT_FALSE(compactor_->merges_at_rest());
+  EXPECT_FALSE(compactor_->is_idle_merge());
   check(end_);
 }
 
@@ -211,18 +211,18 @@ TEST_P(CompactionCrash, AtAnyOperationLosesNothingAndLeavesNoFile) {
   const Files before = shut_down();
   const Lsn end = end_;
   const Model model = model_;
-  const auto resets = resets_;
+  const auto truncations = truncations_;
   const auto work = [&] {
     (void)compactor_->merge();
     writer_->serve_compactor();
-    // Refused merges are tried again, the garbage of late readers goes with the next call.
+    // Refused merges are tried again, the obsolete files of late readers go with the next call.
     (void)compactor_->merge();
     writer_->serve_compactor();
   };
   fail_at_every_operation(before, work, [&](bool server_too) {
     end_ = end;
     model_ = model;
-    resets_ = resets;
+    truncations_ = truncations;
     if (!server_too) {
       // An edit whose fate was open is settled by the next one.
       put_record();
@@ -238,7 +238,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, CompactionCrash, ::testing::Range(1U, 2U));
 // Runs of deltas from the newest to the oldest: level and bytes of each.
 using RunSizes = std::vector<std::pair<int, std::uint64_t>>;
 
-std::optional<MergePlan> plan_at_rest(const RunSizes& newest_first, std::size_t max_inputs = 99, Lsn excluded = 0) {
+std::optional<MergePlan> plan_idle(const RunSizes& newest_first, std::size_t max_inputs = 99, Lsn excluded = 0) {
   ManifestState state;
   Lsn end = 1000;
   for (const auto& [level, bytes] : newest_first) {
@@ -249,34 +249,34 @@ std::optional<MergePlan> plan_at_rest(const RunSizes& newest_first, std::size_t 
     state.layers.emplace(layer.number, layer);
     end -= 10;
   }
-  return plan_merge_at_rest(state, max_inputs, [&](LsnRange lsns) { return lsns.begin == excluded; });
+  return plan_idle_merge(state, max_inputs, [&](LsnRange lsns) { return lsns.begin == excluded; });
 }
 
-TEST(MergeAtRest, TakesTheNewestRunsOfAllLevelsUpToOneThatOutweighsThem) {
-  const auto plan = plan_at_rest({{0, 1}, {0, 5}, {1, 6}, {1, 20}, {2, 64}, {2, 300}});
+TEST(IdleMerge, TakesTheNewestRunsOfAllLevelsUpToOneThatOutweighsThem) {
+  const auto plan = plan_idle({{0, 1}, {0, 5}, {1, 6}, {1, 20}, {2, 64}, {2, 300}});
   ASSERT_TRUE(plan.has_value());
   EXPECT_EQ(plan->runs.size(), 5U);
   EXPECT_EQ(plan->level, 2);
   EXPECT_EQ(plan->lsns, (LsnRange{.begin = 950, .end = 1000}));
   EXPECT_EQ(plan->runs.front().front().info.lsns.end, 1000U);
-  EXPECT_FALSE(plan_at_rest({{0, 1}, {1, 3}}).has_value());
-  EXPECT_FALSE(plan_at_rest({{2, 100}}).has_value());
-  EXPECT_FALSE(plan_at_rest({}).has_value());
+  EXPECT_FALSE(plan_idle({{0, 1}, {1, 3}}).has_value());
+  EXPECT_FALSE(plan_idle({{2, 100}}).has_value());
+  EXPECT_FALSE(plan_idle({}).has_value());
 }
 
-TEST(MergeAtRest, KeepsLevelsInTheOrderOfAge) {
-  EXPECT_EQ(plan_at_rest({{0, 5}, {0, 5}})->level, 1);
-  EXPECT_EQ(plan_at_rest({{0, 5}, {1, 5}})->level, 1);
-  EXPECT_EQ(plan_at_rest({{1, 5}, {1, 5}})->level, 2);
-  EXPECT_EQ(plan_at_rest({{1, 5}, {1, 5}, {1, 50}})->level, 1);
-  EXPECT_EQ(plan_at_rest({{255, 5}, {255, 5}})->level, 255);
-  EXPECT_FALSE(plan_at_rest({{0, 5}, {0, 5}, {0, 50}}).has_value());
+TEST(IdleMerge, KeepsLevelsInTheOrderOfAge) {
+  EXPECT_EQ(plan_idle({{0, 5}, {0, 5}})->level, 1);
+  EXPECT_EQ(plan_idle({{0, 5}, {1, 5}})->level, 1);
+  EXPECT_EQ(plan_idle({{1, 5}, {1, 5}})->level, 2);
+  EXPECT_EQ(plan_idle({{1, 5}, {1, 5}, {1, 50}})->level, 1);
+  EXPECT_EQ(plan_idle({{255, 5}, {255, 5}})->level, 255);
+  EXPECT_FALSE(plan_idle({{0, 5}, {0, 5}, {0, 50}}).has_value());
 }
 
-TEST(MergeAtRest, GoesNoFurtherThanItMay) {
-  EXPECT_EQ(plan_at_rest({{0, 5}, {0, 5}, {1, 5}, {1, 5}}, 3)->runs.size(), 3U);
-  EXPECT_EQ(plan_at_rest({{0, 5}, {0, 5}, {1, 5}, {1, 5}}, 99, 970)->runs.size(), 2U);
-  EXPECT_FALSE(plan_at_rest({{0, 5}, {0, 5}}, 99, 990).has_value());
+TEST(IdleMerge, GoesNoFurtherThanItMay) {
+  EXPECT_EQ(plan_idle({{0, 5}, {0, 5}, {1, 5}, {1, 5}}, 3)->runs.size(), 3U);
+  EXPECT_EQ(plan_idle({{0, 5}, {0, 5}, {1, 5}, {1, 5}}, 99, 970)->runs.size(), 2U);
+  EXPECT_FALSE(plan_idle({{0, 5}, {0, 5}}, 99, 990).has_value());
 }
 
 TEST(PageDiff, IsShortWhereTuplesHaveMoved) {

@@ -127,10 +127,10 @@ class Flushes : public ::testing::Test {
   Lsn end_ = 0;
 };
 
-TEST_F(Flushes, ASealedArenaIsReadAlongWithTheOneThatIsFilledUntilItIsALayer) {
+TEST_F(Flushes, AnImmutableMemtableIsReadAlongWithTheOneThatIsFilledUntilItIsALayer) {
   open();
   put_some(60);
-  const Lsn sealed_at = end_;
+  const Lsn frozen_at = end_;
   writer_->start_flush();
   EXPECT_EQ(woken_, 1);
   put_some(60);
@@ -140,7 +140,7 @@ TEST_F(Flushes, ASealedArenaIsReadAlongWithTheOneThatIsFilledUntilItIsALayer) {
   ASSERT_NO_FATAL_FAILURE(expect_everything());
   EXPECT_EQ(writer_->flushed_lsn(), kInvalidLsn);
   EXPECT_TRUE(writer_->serve_flusher());
-  EXPECT_EQ(writer_->flushed_lsn(), sealed_at);
+  EXPECT_EQ(writer_->flushed_lsn(), frozen_at);
   EXPECT_EQ(writer_->counters().flushes, 1U);
   ASSERT_NO_FATAL_FAILURE(expect_everything());
   EXPECT_FALSE(flusher_->flush());
@@ -163,13 +163,13 @@ TEST_F(Flushes, WhatIsPutAndNotYetPublishedMovesOnAndIsMetOnce) {
   EXPECT_EQ(writer_->layers().front().lsns.end, end_ - 9);
 }
 
-TEST_F(Flushes, PutWaitsOnlyWhenBothArenasAreInUseAndAddsNothingWhenItMayNot) {
+TEST_F(Flushes, PutWaitsOnlyWhenBothMemtablesAreInUseAndAddsNothingWhenItMayNot) {
   open();
   while (woken_ == 0) put_some(1);
-  const Lsn sealed_at = end_;
+  const Lsn frozen_at = end_;
   EXPECT_THROW(put_some(10000), std::logic_error);
   EXPECT_EQ(woken_, 1);
-  EXPECT_GT(end_, sealed_at + 1000);
+  EXPECT_GT(end_, frozen_at + 1000);
   end_ -= 10;
   ASSERT_NO_FATAL_FAILURE(expect_everything());
   on_wait_ = [&] { ASSERT_TRUE(flusher_->flush()); };
@@ -228,7 +228,7 @@ TEST_F(Flushes, WithoutAFlusherTheWriterFlushesItself) {
   expect_only_named_files();
 }
 
-TEST_F(Flushes, AnErrorOfTheFlusherLeavesTheArenaToTheWriter) {
+TEST_F(Flushes, AnErrorOfTheFlusherLeavesTheMemtableToTheWriter) {
   open();
   put_some(20);
   writer_->start_flush();
@@ -291,14 +291,14 @@ TEST_F(Flushes, ALayerForAWriterThatIsGoneIsRefusedAndItsFileRemoved) {
   ASSERT_NO_FATAL_FAILURE(expect_everything());
 }
 
-TEST_F(Flushes, AWriterThatComesAnewLeavesTheArenaThatIsReadAloneUntilItIsFree) {
+TEST_F(Flushes, AWriterThatComesAnewLeavesTheMemtableThatIsReadAloneUntilItIsFree) {
   open();
   put_some(20);
   writer_->start_flush();
   on_pause_ = [&] {
     open_writer();
     put_again();
-    // The other arena is full, and this one is not free.
+    // The other memtable is full, and this one is not free.
     EXPECT_THROW(put_some(10000), std::logic_error);
     end_ -= 10;
     ASSERT_NO_FATAL_FAILURE(expect_everything());
@@ -310,7 +310,7 @@ TEST_F(Flushes, AWriterThatComesAnewLeavesTheArenaThatIsReadAloneUntilItIsFree) 
   expect_only_named_files();
 }
 
-TEST_F(Flushes, ARecordThatIsLargerThanAnArenaFollowsWhatIsSealed) {
+TEST_F(Flushes, ARecordThatIsLargerThanAMemtableFollowsTheImmutableMemtable) {
   open();
   put_some(20);
   writer_->start_flush();
@@ -374,7 +374,7 @@ TEST_F(Flushes, ACrashOrAFaultAtAnyOperationLosesNothing) {
 }
 
 // Everybody at once: one Writer, one Flusher that comes and goes, readers.
-TEST_F(Flushes, EveryVisibleVersionIsFoundWhileArenasComeAndGo) {
+TEST_F(Flushes, EveryVisibleVersionIsFoundWhileMemtablesComeAndGo) {
   on_wait_ = [] { std::this_thread::yield(); };
   open_writer();
   std::atomic<bool> stop = false;
@@ -548,7 +548,7 @@ TEST_F(Chains, TheMemtableGetsImagesToo) {
   ASSERT_NO_FATAL_FAILURE(expect_states(page(1, 1), 400));
 }
 
-TEST_F(Chains, ALongChainIsToldOfOnceAndForgottenWithItsArena) {
+TEST_F(Chains, ALongChainIsToldOfOnceAndForgottenWithItsMemtable) {
   open();
   put_record({image(page(1, 0), 0, std::string(kPageBytes, 'p'))});
   for (std::uint32_t i = 1; i < kMemtableBound; ++i) put_record({record(page(1, 0), 0, "hot")});
@@ -562,7 +562,7 @@ TEST_F(Chains, ALongChainIsToldOfOnceAndForgottenWithItsArena) {
   EXPECT_FALSE(writer_->take_long_chain(KeyKind::kPage));
 }
 
-TEST_F(Chains, AnImageGoesOnlyBehindTheNewestVersionOfTheArenaThatIsFilled) {
+TEST_F(Chains, AnImageGoesOnlyBehindTheNewestVersionOfTheMemtableThatIsFilled) {
   const std::string content(kPageBytes, 'c');
   open();
   put_record({image(page(1, 0), 0, "begin")});
@@ -576,8 +576,8 @@ TEST_F(Chains, AnImageGoesOnlyBehindTheNewestVersionOfTheArenaThatIsFilled) {
   EXPECT_EQ(chain.front().value, content);
   writer_->start_flush();
   EXPECT_FALSE(writer_->put_image(page(1, 0), end_, content));
-  while (region_->shared().arena(1).free_bytes() > 2 * kPageBytes &&
-         region_->shared().arena(0).free_bytes() > 2 * kPageBytes) {
+  while (region_->shared().memtable(1).free_bytes() > 2 * kPageBytes &&
+         region_->shared().memtable(0).free_bytes() > 2 * kPageBytes) {
     put_record({record(page(1, 1), 0, std::string(kPageBytes, 'f'))});
   }
   put_record({record(page(1, 1), 0, std::string(kPageBytes, 'f'))});
@@ -587,9 +587,9 @@ TEST_F(Chains, AnImageGoesOnlyBehindTheNewestVersionOfTheArenaThatIsFilled) {
 TEST_F(Chains, NoImageIsMadeOfWhatATruncationEndedOrOfADamagedChain) {
   open();
   put_record({image(page(1, 0), 0, std::string(kPageBytes, 'p')), image(page(1, 1), 0, std::string(kPageBytes, 'q'))});
-  Key reset = page(1, 0);
-  reset.kind = KeyKind::kRelationReset;
-  put_record({{.key = reset, .lsn = 0, .type = EntryType::kValue, .base = true, .value = std::string(4, '\0')}});
+  Key truncation = page(1, 0);
+  truncation.kind = KeyKind::kTruncation;
+  put_record({{.key = truncation, .lsn = 0, .type = EntryType::kValue, .base = true, .value = std::string(4, '\0')}});
   const Lsn truncated = end_;
   for (std::uint32_t i = 0; i < 3 * kMemtableBound; ++i) {
     put_record({record(page(1, 0), 0, "grown again"), record(page(1, 1), 0, i == 3 ? "broken" : "after it")});

@@ -35,7 +35,7 @@ std::string content_of(const fs::path& path) {
   return content.str();
 }
 
-bool has_moved_run(std::string_view diff) {
+bool has_moved_hunk(std::string_view diff) {
   constexpr unsigned kMoved = 0x8000;
   for (std::size_t at = 0; at + 4 <= diff.size();) {
     std::uint16_t length = 0;
@@ -104,7 +104,7 @@ TEST_P(Golden, HoldsEveryKindOfKeyTypeOfEntryAndLayer) {
     kinds.insert(static_cast<int>(key.kind));
     reader.history(key, kMaxLsn, kInvalidLsn, [&](const Version& version) {
       types.insert(static_cast<int>(version.type));
-      moves = moves || (version.type == EntryType::kPageDiff && has_moved_run(version.value));
+      moves = moves || (version.type == EntryType::kPageDiff && has_moved_hunk(version.value));
       return true;
     });
   }

@@ -5,7 +5,7 @@
 
 #include "eyes.h"
 #include "store/time_marks.h"
-#include "store/trim_plan.h"
+#include "store/gc_plan.h"
 #include "store_fault_env.h"
 #include "store_testing.h"
 

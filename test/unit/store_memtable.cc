@@ -1,4 +1,4 @@
-// One arena: what is added is found, in order, at any LSN.
+// One memtable: what is added is found, in order, at any LSN.
 #include <gtest/gtest.h>
 
 #include "store_testing.h"
@@ -6,7 +6,7 @@
 namespace strata::testing {
 namespace {
 
-class Arena : public ::testing::Test {
+class MemtableTest : public ::testing::Test {
  protected:
   Memtable& make(std::size_t bytes) {
     memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
@@ -16,7 +16,7 @@ class Arena : public ::testing::Test {
   std::unique_ptr<std::byte, decltype(&std::free)> memory_{nullptr, &std::free};
 };
 
-TEST_F(Arena, EveryVersionIsFoundAtEveryLsn) {
+TEST_F(MemtableTest, EveryVersionIsFoundAtEveryLsn) {
   Memtable& table = make(std::size_t{4} << 20);
   Model model;
   std::mt19937_64 random(1);
@@ -76,7 +76,7 @@ TEST_F(Arena, EveryVersionIsFoundAtEveryLsn) {
   }
 }
 
-TEST_F(Arena, IsFullWhenVersionsAndKeysMeet) {
+TEST_F(MemtableTest, IsFullWhenVersionsAndKeysMeet) {
   Memtable& table = make((std::size_t{64} << 10) + 4);
   Model model;
   std::mt19937_64 random(2);
@@ -102,7 +102,7 @@ TEST_F(Arena, IsFullWhenVersionsAndKeysMeet) {
   EXPECT_FALSE(cursor.valid());
 }
 
-TEST_F(Arena, AKeyWithManyVersionsIsSearchedAndNotWalked) {
+TEST_F(MemtableTest, AKeyWithManyVersionsIsSearchedAndNotWalked) {
   constexpr std::uint32_t kVersions = 200000;
   Memtable& table = make(std::size_t{16} << 20);
   for (std::uint32_t i = 1; i <= kVersions; ++i) table.add(record(page(1, 1), i, "").entry(), 0);

@@ -1,11 +1,11 @@
-// Trimming history takes away what is older than the horizon, and changes no answer at or above it.
+// Garbage collection takes away what is older than the horizon, and changes no answer at or above it.
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "compacted_store.h"
 #include "eyes.h"
-#include "store/trim_plan.h"
+#include "store/gc_plan.h"
 
 namespace strata::testing {
 namespace {
@@ -14,7 +14,7 @@ StoreOptions small() { return small_layers(30000); }
 
 constexpr Lsn kRedo = 100;
 
-// A store, and one with the same history that is never trimmed.
+// A store, and one with the same history whose garbage is never collected.
 class Retention : public CompactedStore {
  protected:
   Retention() : CompactedStore(30000, 20000) {
@@ -74,7 +74,7 @@ class Retention : public CompactedStore {
               std::vector<OwnedEntry>& out) {
     const Key key = page_of(database, relation, 0);
     out.push_back(value(with_kind(key, KeyKind::kRelationSize), end_, drop ? "" : u32(blocks)));
-    out.push_back(value(with_kind(key, KeyKind::kRelationReset), end_, u32(blocks)));
+    out.push_back(value(with_kind(key, KeyKind::kTruncation), end_, u32(blocks)));
     sizes_[database].erase(relation);
     if (!drop) sizes_[database][relation] = blocks;
   }
@@ -179,14 +179,14 @@ class Retention : public CompactedStore {
     return time;
   }
 
-  std::optional<TrimResult> trim(Lsn cut, Lsn horizon) {
+  std::optional<GcResult> collect_garbage(Lsn cutoff, Lsn horizon) {
     const std::uint32_t oldest_multi =
         oldest_multi_ + static_cast<std::uint32_t>(below(next_multi_ - oldest_multi_ + 1));
-    auto result = compactor_->trim(cut, {.lsn = horizon, .time = 0}, oldest_multi);
+    auto result = compactor_->collect_garbage(cutoff, {.lsn = horizon, .time = 0}, oldest_multi);
     if (result) {
       oldest_multi_ = oldest_multi;
       horizon_ = std::max(horizon_, horizon);
-      cut_ = result->cut;
+      cutoff_ = result->cutoff;
       horizon_time_ = last_time_at(horizon_);
     }
     return result;
@@ -200,11 +200,11 @@ class Retention : public CompactedStore {
     for (const Key& key : keys_) {
       switch (key.kind) {
         case KeyKind::kTimeMark:
-          if (at >= cut_ && key.database >= horizon_time_) {
+          if (at >= cutoff_ && key.database >= horizon_time_) {
             ASSERT_EQ(eyes.moment(key.database, at), expected.moment(key.database, at)) << at;
           }
           break;
-        case KeyKind::kRelationReset:
+        case KeyKind::kTruncation:
         case KeyKind::kDatabase:
           break;
         case KeyKind::kMultiXact:
@@ -213,40 +213,41 @@ class Retention : public CompactedStore {
         default:
           ASSERT_TRUE(eyes.any(key, at) == expected.any(key, at))
               << "kind " << static_cast<int>(key.kind) << ' ' << key.database << '/' << key.relation << '/' << key.block
-              << " at " << at << ", cut " << cut_;
+              << " at " << at << ", cutoff " << cutoff_;
       }
     }
   }
 
-  // After everything at or below the cut has been trimmed.
+  // After everything at or below the cutoff has been collected.
   void check_nothing_old_is_left() {
     for (const LayerInfo& layer : writer_->layers()) {
       if (!layer.image) {
-        EXPECT_GT(layer.lsns.begin, cut_);
+        EXPECT_GT(layer.lsns.begin, cutoff_);
       }
     }
     Reader reader(env_, "store", &region_->shared());
     Reader whole(whole_env_, "store", &whole_region_->shared());
     Eyes expected(whole);
     std::size_t marks = 0;
-    reader.scan({.kind = KeyKind::kPage}, {.kind = static_cast<KeyKind>(255)}, cut_,
+    reader.scan({.kind = KeyKind::kPage}, {.kind = static_cast<KeyKind>(255)}, cutoff_,
                 [&](const Key& key, const Version& version) {
                   EXPECT_TRUE(version.base);
-                  EXPECT_NE(static_cast<int>(key.kind), static_cast<int>(KeyKind::kRelationReset));
+                  EXPECT_NE(static_cast<int>(key.kind), static_cast<int>(KeyKind::kTruncation));
                   if (key.kind == KeyKind::kTimeMark) ++marks;
                   EXPECT_FALSE(OldMultixacts(oldest_multi_).contains(key)) << key.block;
                   if (key.kind == KeyKind::kDatabase) {
                     EXPECT_TRUE(version.value.empty());
-                    EXPECT_NE(expected.any(map_key(key.database), cut_), "nothing") << key.database << " was dropped";
+                    EXPECT_NE(expected.any(map_key(key.database), cutoff_), "nothing")
+                        << key.database << " was dropped";
                   }
                   if (key.kind == KeyKind::kPage) {
-                    EXPECT_NE(expected.page(key, cut_), "nothing") << key.database << '/' << key.relation;
+                    EXPECT_NE(expected.page(key, cutoff_), "nothing") << key.database << '/' << key.relation;
                   }
                   if (key.kind == KeyKind::kRelationSize) {
-                    EXPECT_NE(expected.size(key, cut_), "gone");
+                    EXPECT_NE(expected.size(key, cutoff_), "gone");
                   }
                   int versions = 0;
-                  reader.history(key, cut_, kInvalidLsn, [&](const Version&) {
+                  reader.history(key, cutoff_, kInvalidLsn, [&](const Version&) {
                     ++versions;
                     return true;
                   });
@@ -266,11 +267,11 @@ class Retention : public CompactedStore {
   std::uint32_t time_ = 1;
   std::uint32_t horizon_time_ = 0;
   Lsn horizon_ = kInvalidLsn;
-  Lsn cut_ = kInvalidLsn;
+  Lsn cutoff_ = kInvalidLsn;
 };
 
-TEST_P(Retention, ChangesNoAnswerAtOrAboveTheCut) {
-  int trims = 0;
+TEST_P(Retention, ChangesNoAnswerAtOrAboveTheCutoff) {
+  int collections = 0;
   int splits = 0;
   for (int step = 0; step < 900; ++step) {
     put_record();
@@ -279,14 +280,14 @@ TEST_P(Retention, ChangesNoAnswerAtOrAboveTheCut) {
     const Lsn flushed = writer_->flushed_lsn();
     if (below(30) == 0 && flushed > horizon_) {
       const Lsn horizon = horizon_ + 1 + below(flushed - horizon_);
-      if (trim(horizon - below(std::min<Lsn>(5, horizon - horizon_)), horizon)) ++trims;
+      if (collect_garbage(horizon - below(std::min<Lsn>(5, horizon - horizon_)), horizon)) ++collections;
     }
     if (below(5) == 0) writer_->serve_compactor();
     if (step % 10 == 0) {
       ASSERT_NO_FATAL_FAILURE(check(horizon_ + below(end_ - horizon_ + 1))) << "step " << step;
     }
   }
-  EXPECT_GT(trims, 3);
+  EXPECT_GT(collections, 3);
   for (int i = 0; i < 3; ++i) {
     writer_->serve_compactor();
     (void)compactor_->merge();
@@ -297,12 +298,12 @@ TEST_P(Retention, ChangesNoAnswerAtOrAboveTheCut) {
     }
     if (begins.empty()) break;
     // Through the middle of the newest run.
-    const Lsn cut = (*begins.rbegin() + writer_->flushed_lsn()) / 2;
-    if (cut <= horizon_) break;
-    if (trim(cut, cut)) {
+    const Lsn cutoff = (*begins.rbegin() + writer_->flushed_lsn()) / 2;
+    if (cutoff <= horizon_) break;
+    if (collect_garbage(cutoff, cutoff)) {
       ++splits;
       writer_->serve_compactor();
-      if (cut_ == cut) check_nothing_old_is_left();
+      if (cutoff_ == cutoff) check_nothing_old_is_left();
     }
     EXPECT_EQ(writer_->horizon().lsn, horizon_);
   }
@@ -322,40 +323,40 @@ TEST_P(RetentionCrash, AtAnyOperationLosesNothingAndLeavesNoFile) {
     writer_->flush();
   }
   const Files before = shut_down();
-  const Lsn cut = end_ - 20;
+  const Lsn cutoff = end_ - 20;
   const auto work = [&] {
-    (void)compactor_->trim(cut, {.lsn = cut, .time = 7});
+    (void)compactor_->collect_garbage(cutoff, {.lsn = cutoff, .time = 7});
     writer_->serve_compactor();
-    (void)compactor_->trim(cut, {.lsn = cut, .time = 7});
+    (void)compactor_->collect_garbage(cutoff, {.lsn = cutoff, .time = 7});
     writer_->serve_compactor();
   };
   fail_at_every_operation(before, work, [&](bool server_too) {
     if (server_too) {
       // The horizon and the layers go together.
-      const bool trimmed = writer_->horizon().lsn == cut;
+      const bool collected = writer_->horizon().lsn == cutoff;
       Lsn images_end = kInvalidLsn;
       for (const LayerInfo& layer : writer_->layers()) {
         if (layer.image) images_end = std::max(images_end, layer.lsns.end);
       }
-      ASSERT_EQ(images_end > kRedo + 1, trimmed);
+      ASSERT_EQ(images_end > kRedo + 1, collected);
       for (const LayerInfo& layer : writer_->layers()) {
         if (!layer.image) {
           ASSERT_GE(layer.lsns.begin, images_end);
         }
       }
     } else {
-      EXPECT_EQ(writer_->horizon().lsn, cut);
+      EXPECT_EQ(writer_->horizon().lsn, cutoff);
       EXPECT_EQ(writer_->horizon().time, 7);
     }
-    cut_ = cut;
-    horizon_time_ = last_time_at(cut);
-    for (Lsn at = cut; at <= end_; at += 9) ASSERT_NO_FATAL_FAILURE(check(at));
+    cutoff_ = cutoff;
+    horizon_time_ = last_time_at(cutoff);
+    for (Lsn at = cutoff; at <= end_; at += 9) ASSERT_NO_FATAL_FAILURE(check(at));
   });
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RetentionCrash, ::testing::Range(1U, 2U));
 
-TEST(TrimPlan, RewritesOnlyWhatHasChanged) {
+TEST(GcPlan, RewritesOnlyWhatHasChanged) {
   FaultEnv env;
   Region region(std::size_t{1} << 18);
   Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
@@ -374,7 +375,7 @@ TEST(TrimPlan, RewritesOnlyWhatHasChanged) {
 
   ToyRebuilder rebuilder;
   Compactor compactor(env, "store", region.shared(), rebuilder, small_compactor(small(), 20000));
-  ASSERT_TRUE(compactor.trim(200, {.lsn = 200, .time = 1}));
+  ASSERT_TRUE(compactor.collect_garbage(200, {.lsn = 200, .time = 1}));
   ASSERT_TRUE(writer.serve_compactor());
   std::size_t kept = 0;
   for (const LayerInfo& layer : writer.layers()) {
@@ -387,10 +388,10 @@ TEST(TrimPlan, RewritesOnlyWhatHasChanged) {
     EXPECT_EQ(reader.chain(page(1, block), 200).size(), 1U) << block;
     EXPECT_EQ(reader.chain(page(1, block), 200).front().lsn, block == 11 ? 200U : kRedo);
   }
-  EXPECT_FALSE(compactor.trim(200, {.lsn = 200, .time = 1}));
+  EXPECT_FALSE(compactor.collect_garbage(200, {.lsn = 200, .time = 1}));
 }
 
-TEST(Trim, ForgetsMultixactsBeforeTheOldestAlsoBehindTheirWraparound) {
+TEST(GarbageCollection, ForgetsMultixactsBeforeTheOldestAlsoBehindTheirWraparound) {
   constexpr std::uint32_t kLast = ~std::uint32_t{0};
   const auto multixact = [](std::uint32_t number, Lsn lsn) {
     return value({.kind = KeyKind::kMultiXact, .block = number}, lsn, "members of " + std::to_string(number));
@@ -420,7 +421,7 @@ TEST(Trim, ForgetsMultixactsBeforeTheOldestAlsoBehindTheirWraparound) {
     CompactorOptions options = small_compactor(small(), 20000);
     options.samples = 100;  // all
     Compactor compactor(env, "store", region.shared(), rebuilder, options);
-    ASSERT_TRUE(compactor.trim(250, {.lsn = 250, .time = 1}, one.oldest));
+    ASSERT_TRUE(compactor.collect_garbage(250, {.lsn = 250, .time = 1}, one.oldest));
     ASSERT_TRUE(writer.serve_compactor());
     Reader reader(env, "store", &region.shared());
     for (const std::uint32_t number : numbers) {

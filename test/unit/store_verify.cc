@@ -226,8 +226,8 @@ TEST(StoreVerify, EveryBrokenInvariantOfALayerIsFound) {
   says({of_type(EntryType::kValue, page(1, 0), 5, true, "x")}, "none of its key's kind");
   says({of_type(static_cast<EntryType>(99), page(1, 0), 5, true, "x")}, "none of its key's kind");
   says({of_type(EntryType::kValue, {.kind = static_cast<KeyKind>(99)}, 5, true, "x")}, "kind is unknown");
-  says({of_type(EntryType::kLost, page(1, 0), 5, true, "a reason")}, "none of its key's kind");
-  says({of_type(EntryType::kLost, page(1, 0), 5, true, "a reason")}, "", true);
+  says({of_type(EntryType::kUnreconstructable, page(1, 0), 5, true, "a reason")}, "none of its key's kind");
+  says({of_type(EntryType::kUnreconstructable, page(1, 0), 5, true, "a reason")}, "", true);
   says({image(page(1, 0), 5, std::string(8191, 'x'))}, "no page long");
   says({of_type(EntryType::kPageDiff, page(1, 0), 5, false, small_diff() + "x")}, "page diff is damaged");
   says({of_type(EntryType::kPageDiff, page(1, 0), 5, false, small_diff()), record(page(1, 0), 5, rec)},
@@ -345,7 +345,7 @@ TEST(StoreVerify, WhatThePauseThrowsComesThroughAndASlotIsGivenBack) {
     }
   };
   EXPECT_THROW(walk(), Cancelled);
-  for (int i = 0; i < SharedStore::kReaderSlots; ++i) EXPECT_GE(region.shared().take_slot(), 0);
+  for (int i = 0; i < SharedStore::kReaderSlots; ++i) EXPECT_GE(region.shared().take_reader_slot(), 0);
 }
 
 TEST(StoreVerify, SampledChainsAreThoseOfTheStore) {

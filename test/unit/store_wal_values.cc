@@ -167,10 +167,10 @@ TEST_F(ValuesInWal, AreWhatLongChainsAreRebuiltFrom) {
             ToyRebuilder().rebuild(key, model_.chain(key, end_, kInvalidLsn)));
 }
 
-TEST_F(ValuesInWal, GoAlongWhenAnArenaIsLeftAndWhenARecordDoesNotFit) {
+TEST_F(ValuesInWal, GoAlongWhenAMemtableIsLeftAndWhenARecordDoesNotFit) {
   open_flusher();
   put_some(10);
-  // Not visible yet: it moves to the other arena.
+  // Not visible yet: it moves to the other memtable.
   put_record({image(page(3, 1), 0, std::string(200, 'm'))}, false);
   writer_->start_flush();
   flush_beside();

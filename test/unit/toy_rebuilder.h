@@ -22,7 +22,7 @@ class ToyRebuilder : public PageRebuilder {
     } else if (version.type == EntryType::kPageDiff) {
       if (!apply_page_diff(version.value, page_)) throw StoreError(ErrorKind::kCorrupt, "bad diff");
     } else {
-      if (version.value.view().starts_with("broken") || version.type == EntryType::kLost)
+      if (version.value.view().starts_with("broken") || version.type == EntryType::kUnreconstructable)
         throw StoreError(ErrorKind::kCorrupt, "bad record");
       for (std::size_t i = 0; i < version.value.size(); i += 5) {
         const std::size_t at = (static_cast<unsigned char>(version.value[i]) * 37 + i * 11 + version.lsn) % kPageBytes;
