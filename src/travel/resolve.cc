@@ -21,6 +21,7 @@
 extern "C" {
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "storage/condition_variable.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/timestamp.h"
@@ -64,8 +65,29 @@ EndsAround ends_around(TimestampTz time, XLogRecPtr newest) {
   return result;
 }
 
+// Whether the worker has just begun, and has not opened the store yet. On a standby it does not begin.
+bool history_is_starting() {
+  if (pg::history_state() != pg::HistoryState::kStarting || RecoveryInProgress()) return false;
+  return pg::history_error().error[0] == '\0';
+}
+
+// A session that comes a moment after the server's start is not told that there is no history.
+void wait_for_start() {
+  constexpr int kSleeps = 250;
+  constexpr long kSleep = 20;  // milliseconds
+  if (!history_is_starting()) return;
+  const pg::WaitLimit limit;
+  ConditionVariablePrepareToSleep(&pg::shared_state->progress);
+  for (int i = 0; i < kSleeps && history_is_starting(); i++) {
+    limit.check();
+    ConditionVariableTimedSleep(&pg::shared_state->progress, kSleep, pg::wait_event(pg::Wait::kIngestProgress));
+  }
+  ConditionVariableCancelSleep();
+}
+
 // What history can be reached; raises an ERROR when there is none.
 Horizon require_history() {
+  wait_for_start();
   SpinLockAcquire(&pg::shared_state->mutex);
   const Horizon horizon = pg::shared_state->horizon;
   const pg::HistoryState state = pg::shared_state->state;
