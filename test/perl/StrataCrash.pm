@@ -516,7 +516,7 @@ sub _what_is_lost
 	# so does any load beside the test: merges yield to it.
 	my $difference = q{
 SELECT string_agg(coalesce('needless ' || file, 'missing ' || name), ', ')
-FROM (SELECT pg_ls_dir('pg_strata') AS file) f FULL JOIN (SELECT name FROM strata.layers() UNION ALL SELECT 'MANIFEST') l ON file = name
+FROM (SELECT pg_ls_dir('pg_strata') AS file) f FULL JOIN (SELECT name FROM strata.layers() UNION ALL VALUES ('MANIFEST'), ('OWNER')) l ON file = name
 WHERE file IS NULL OR name IS NULL};
 	my $is_idle = 0;
 	for (1 .. $max_waits)
