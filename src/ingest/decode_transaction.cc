@@ -9,15 +9,10 @@ extern "C" {
 #include <algorithm>
 
 #include "ingest/keys.h"
+#include "pg/commit_log.h"
 #include "store/time_marks.h"
 
 namespace strata::ingest {
-namespace {
-
-constexpr std::uint32_t kXidsPerPage = BLCKSZ * 4;
-
-}  // namespace
-
 void WalDecoder::decode_transaction() {
   const std::uint8_t operation = XLogRecGetInfo(record_) & XLOG_XACT_OPMASK;
   TransactionId xid = XLogRecGetXid(record_);
@@ -60,8 +55,9 @@ void WalDecoder::set_statuses(std::uint8_t status, TransactionId xid, std::span<
   std::sort(xids.begin(), xids.end());
 
   for (auto first = xids.begin(); first != xids.end();) {
-    const std::uint32_t page = *first / kXidsPerPage;
-    const auto last = std::find_if(first, xids.end(), [&](TransactionId x) { return x / kXidsPerPage != page; });
+    const std::uint32_t page = pg::commit_log_page_of(*first);
+    const auto last =
+        std::find_if(first, xids.end(), [&](TransactionId x) { return pg::commit_log_page_of(x) != page; });
     const auto bytes = static_cast<std::size_t>(last - first) * sizeof(TransactionId);
     const std::span<std::byte> value = batch_.allocate(1 + bytes);
     value[0] = static_cast<std::byte>(status);

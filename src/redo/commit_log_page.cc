@@ -8,25 +8,17 @@ extern "C" {
 
 #include <cstring>
 
+#include "pg/commit_log.h"
 #include "pg/lsn_format.h"
 
 namespace strata::redo {
 
 namespace {
 
-constexpr uint32 kBitsPerXid = 2;
-constexpr uint32 kXidsPerByte = BITS_PER_BYTE / kBitsPerXid;
-constexpr uint32 kXidsPerPage = BLCKSZ * kXidsPerByte;
-
 void set_status(char* page, TransactionId xid, uint8 status) {
-  const uint32 index = xid % kXidsPerPage;
-  auto* byte = reinterpret_cast<uint8*>(page) + index / kXidsPerByte;
-  const uint32 shift = index % kXidsPerByte * kBitsPerXid;
-  const uint32 mask = (1U << kBitsPerXid) - 1;
-  const uint32 current = *byte >> shift & mask;
   // A fuzzy base may know already how a subtransaction ended.
-  if (status == TRANSACTION_STATUS_SUB_COMMITTED && current == TRANSACTION_STATUS_COMMITTED) return;
-  *byte = static_cast<uint8>((*byte & ~(mask << shift)) | (static_cast<uint32>(status) << shift));
+  if (status == TRANSACTION_STATUS_SUB_COMMITTED && pg::status_on(page, xid) == TRANSACTION_STATUS_COMMITTED) return;
+  pg::set_status_on(page, xid, status);
 }
 
 bool set_statuses(const Key& key, std::string_view value, char* page) {
@@ -35,7 +27,7 @@ bool set_statuses(const Key& key, std::string_view value, char* page) {
   for (std::size_t at = 1; at < value.size(); at += sizeof(TransactionId)) {
     TransactionId xid = InvalidTransactionId;
     std::memcpy(&xid, value.data() + at, sizeof(xid));
-    if (xid / kXidsPerPage != key.block) return false;
+    if (pg::commit_log_page_of(xid) != key.block) return false;
     set_status(page, xid, status);
   }
   return true;

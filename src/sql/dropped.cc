@@ -18,15 +18,15 @@ extern "C" {
 
 #include "sql/prerequisites.h"
 #include "travel/door.h"
-#include "travel/ended_rows.h"
 #include "travel/resolve.h"
 #include "travel/settings.h"
+#include "versions/ended_rows.h"
 
 namespace strata::sql {
 
 namespace {
 
-travel::Catalog catalog_of(Oid relation) {
+versions::Catalog catalog_of(Oid relation) {
   switch (relation) {
     case RelationRelationId:
     case ProcedureRelationId:
@@ -54,13 +54,13 @@ Datum strata_ended_objects(PG_FUNCTION_ARGS) {
   const Horizon horizon = require_horizon();
   if (PG_ARGISNULL(0))
     ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the catalog must not be null")));
-  const travel::Catalog catalog = catalog_of(PG_GETARG_OID(0));
+  const versions::Catalog catalog = catalog_of(PG_GETARG_OID(0));
   const XLogRecPtr until = travel::resolve_lsn(PG_ARGISNULL(2) ? wal_end() : PG_GETARG_LSN(2));
   const XLogRecPtr since = PG_ARGISNULL(1) ? horizon.lsn : travel::resolve_lsn(PG_GETARG_LSN(1));
   const char* name = PG_ARGISNULL(3) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(3));
 
-  travel::EndedRow* rows = nullptr;
-  const int count = travel::ended_rows(catalog, since, until, name, &rows);
+  versions::EndedRow* rows = nullptr;
+  const int count = versions::ended_rows(catalog, since, until, name, &rows);
   travel::require_above_gc_cutoff(since);
   InitMaterializedSRF(fcinfo, 0);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);

@@ -22,14 +22,7 @@ bool tuple_visible_at(HeapTupleHeader tuple, XLogRecPtr at) {
   if (!HeapTupleHeaderXminFrozen(tuple) && !xid_committed_at(HeapTupleHeaderGetRawXmin(tuple), at)) return false;
   if ((tuple->t_infomask & HEAP_XMAX_INVALID) != 0 || HEAP_XMAX_IS_LOCKED_ONLY(tuple->t_infomask)) return true;
   TransactionId xmax = HeapTupleHeaderGetRawXmax(tuple);
-  if ((tuple->t_infomask & HEAP_XMAX_IS_MULTI) != 0) {
-    MultiXactMember* members = nullptr;
-    const int count = multixact_members_at(xmax, at, &members);
-    xmax = InvalidTransactionId;
-    for (int i = 0; i < count; i++) {
-      if (ISUPDATE_from_mxstatus(members[i].status)) xmax = members[i].xid;
-    }
-  }
+  if ((tuple->t_infomask & HEAP_XMAX_IS_MULTI) != 0) xmax = updater_at(xmax, at);
   return !TransactionIdIsValid(xmax) || !xid_committed_at(xmax, at);
 }
 

@@ -17,7 +17,6 @@
 #include "pg/store_reader.h"
 #include "redo/guarded_page.h"
 #include "redo/redo.h"
-#include "redo/redo_rebuilder.h"
 #include "store/incarnations.h"
 #include "store/store.h"
 #include "travel/past_events.h"
@@ -26,7 +25,6 @@
 
 extern "C" {
 #include "access/xlog.h"
-#include "miscadmin.h"
 #include "utils/memutils.h"
 }
 
@@ -203,61 +201,6 @@ void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
       }
     }
   });
-}
-
-void visit_page_states(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, XLogRecPtr since,
-                       XLogRecPtr until, void (*visit)(const char* page, XLogRecPtr lsn, void* context),
-                       void* context) {
-  const Key key = relation_key(KeyKind::kPage, locator, fork, block);
-  read_history(KeyKind::kPage, until, [&](Reader& reader) {
-    redo::RedoRebuilder rebuilder;
-    // From base to base, so that no more than one chain is in memory.
-    XLogRecPtr at = until;
-    while (at > since) {
-      pg::caught([] { CHECK_FOR_INTERRUPTS(); });
-      const Chain chain = std::move(block_chains(reader, locator, fork, block, 1, at)[0]);
-      check_chain(key, chain);
-      rebuilder.begin(key);
-      for (const Version& version : chain) {
-        rebuilder.apply(version);
-        visit(rebuilder.page().data(), version.lsn, context);
-      }
-      if (has_base(chain)) {
-        at = chain.front().lsn - 1;
-        continue;
-      }
-      // A life of the block that began with nothing; there may have been one before.
-      const DatabaseEvent state = past_events.database_at(reader, locator.spcOid, locator.dbOid, at);
-      const XLogRecPtr floor =
-          floor_of(past_events.truncations_at(reader, locator, fork, at, state.lsn), block, state.lsn);
-      if (floor == state.lsn) return;
-      at = floor - 1;
-    }
-  });
-}
-
-BlockNumber most_blocks_in(const RelFileLocator& locator, ForkNumber fork, XLogRecPtr since, XLogRecPtr until) {
-  BlockNumber most = 0;
-  read_history(KeyKind::kRelationSize, until, [&](Reader& reader) {
-    const auto count = [&](XLogRecPtr at) {
-      const BlockNumber blocks = fork_blocks(reader, locator, fork, at);
-      if (blocks != InvalidBlockNumber) most = std::max(most, blocks);
-    };
-    most = 0;
-    count(until);
-    for (const Truncation& truncation : past_events.truncations_at(reader, locator, fork, until, since))
-      count(truncation.lsn - 1);
-  });
-  return most;
-}
-
-XLogRecPtr relation_map_changed_at(Oid tablespace, Oid database, XLogRecPtr since, XLogRecPtr until) {
-  XLogRecPtr changed = InvalidXLogRecPtr;
-  read_history(KeyKind::kRelationMap, until, [&](Reader& reader) {
-    const auto version = reader.newest(Key{KeyKind::kRelationMap, tablespace, database, 0, 0, 0}, until, since);
-    changed = version ? version->lsn : InvalidXLogRecPtr;
-  });
-  return changed;
 }
 
 XLogRecPtr database_created_at(Oid tablespace, Oid database, XLogRecPtr at) {

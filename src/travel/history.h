@@ -29,17 +29,6 @@ BlockNumber nblocks_at(const RelFileLocator& locator, ForkNumber fork, XLogRecPt
 void read_pages_at(const RelFileLocator& locator, ForkNumber fork, BlockNumber first, int count, XLogRecPtr at,
                    char** pages);
 
-// Shows every state that a block had in (since, until], and maybe some before, each with the LSN at which it came, in
-// no particular order; one may come again. `visit` must not ereport.
-void visit_page_states(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, XLogRecPtr since,
-                       XLogRecPtr until, void (*visit)(const char* page, XLogRecPtr lsn, void* context), void* context);
-
-// The most blocks that a fork had at any LSN in (since, until]; 0 where it did not exist.
-BlockNumber most_blocks_in(const RelFileLocator& locator, ForkNumber fork, XLogRecPtr since, XLogRecPtr until);
-
-// The LSN of the last change of a relation map in (since, until]; InvalidXLogRecPtr where there is none.
-XLogRecPtr relation_map_changed_at(Oid tablespace, Oid database, XLogRecPtr since, XLogRecPtr until);
-
 // When the database came into being, as a copy or empty; InvalidXLogRecPtr where it is older than history.
 XLogRecPtr database_created_at(Oid tablespace, Oid database, XLogRecPtr at);
 
@@ -50,7 +39,7 @@ int changed_blocks(const RelFileLocator& locator, ForkNumber fork, BlockNumber f
 // Calls visit(page, lsn, context) for the block as of `from`, and then for each of its states in (from, to], oldest
 // first, with the LSN at which it came about. A block that was not there, or was truncated, is all zeroes. Where the
 // database was copied from another one after `from`, its first state is that of the copy. The page is good for the
-// call only, and has no valid checksum. `visit` may raise an ERROR; it reads no history.
+// call only, and has no valid checksum. `visit` may raise an ERROR, and read history, but not walk.
 using PageVisitor = void (*)(char* page, XLogRecPtr lsn, void* context);
 void walk_block(const RelFileLocator& locator, ForkNumber fork, BlockNumber block, XLogRecPtr from, XLogRecPtr to,
                 PageVisitor visit, void* context);

@@ -71,7 +71,7 @@ bool history_is_starting() {
   return pg::history_error().error[0] == '\0';
 }
 
-// A session that comes a moment after the server's start is not told that there is no history.
+// For a session that comes a moment after the server's start: it is not told that there is no history.
 void wait_for_start() {
   constexpr int kSleeps = 250;
   constexpr long kSleep = 20;  // milliseconds
@@ -85,16 +85,25 @@ void wait_for_start() {
   ConditionVariableCancelSleep();
 }
 
-// What history can be reached; raises an ERROR when there is none.
-Horizon require_history() {
-  wait_for_start();
+Horizon published_horizon() {
   SpinLockAcquire(&pg::shared_state->mutex);
   const Horizon horizon = pg::shared_state->horizon;
+  SpinLockRelease(&pg::shared_state->mutex);
+  return horizon;
+}
+
+// What history can be reached; raises an ERROR when there is none.
+Horizon require_history() {
+  Horizon horizon = published_horizon();
+  if (horizon.lsn != kInvalidLsn) return horizon;
+  wait_for_start();
+  horizon = published_horizon();
+  if (horizon.lsn != kInvalidLsn) return horizon;
+  SpinLockAcquire(&pg::shared_state->mutex);
   const pg::HistoryState state = pg::shared_state->state;
   const uint64 done = pg::shared_state->baseline_blocks_done;
   const uint64 total = pg::shared_state->baseline_blocks_total;
   SpinLockRelease(&pg::shared_state->mutex);
-  if (horizon.lsn != kInvalidLsn) return horizon;
   const pg::HistoryError last = pg::history_error();
   const char* error = last.error;
   const char* hint = last.hint;

@@ -1,5 +1,6 @@
 #include "travel/transactions.h"
 
+#include "pg/commit_log.h"
 #include "pg/lsn_format.h"
 #include "travel/history.h"
 
@@ -12,8 +13,6 @@ namespace strata::travel {
 
 namespace {
 
-constexpr uint32 kXidsPerByte = 4;
-constexpr uint32 kXidsPerPage = BLCKSZ * kXidsPerByte;
 // Of 8 KB: as many as PostgreSQL has at most by default (transaction_buffers), for 33 million transactions.
 constexpr int kCachedPages = 1024;
 
@@ -46,10 +45,7 @@ struct StoredMember {
 }  // namespace
 
 XidStatus xid_status_at(TransactionId xid, XLogRecPtr at) {
-  const char* page = commit_log_page(xid / kXidsPerPage, at);
-  const uint32 index = xid % kXidsPerPage;
-  const auto byte = static_cast<unsigned char>(page[index / kXidsPerByte]);
-  return (byte >> (2 * (index % kXidsPerByte))) & 3;
+  return pg::status_on(commit_log_page(pg::commit_log_page_of(xid), at), xid);
 }
 
 bool xid_committed_at(TransactionId xid, XLogRecPtr at) {
@@ -74,6 +70,17 @@ int multixact_members_at(MultiXactId multi, XLogRecPtr at, MultiXactMember** mem
   }
   pfree(bytes);
   return count;
+}
+
+TransactionId updater_at(MultiXactId multi, XLogRecPtr at) {
+  MultiXactMember* members = nullptr;
+  TransactionId updater = InvalidTransactionId;
+  const int count = multixact_members_at(multi, at, &members);
+  for (int i = 0; i < count; i++) {
+    if (ISUPDATE_from_mxstatus(members[i].status)) updater = members[i].xid;
+  }
+  if (count > 0) pfree(members);
+  return updater;
 }
 
 }  // namespace strata::travel

@@ -21,4 +21,7 @@ bool xid_committed_at(TransactionId xid, XLogRecPtr at);
 // The members of a multixact, palloc'd; 0 and *members unset if it had none. Raises an ERROR if it is unknown at `at`.
 int multixact_members_at(MultiXactId multi, XLogRecPtr at, MultiXactMember** members);
 
+// The member that updates or deletes; InvalidTransactionId where all of them only lock. The same ERROR.
+TransactionId updater_at(MultiXactId multi, XLogRecPtr at);
+
 }  // namespace strata::travel

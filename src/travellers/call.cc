@@ -14,6 +14,7 @@ extern "C" {
 #include "travellers/answer.h"
 #include "travellers/channel.h"
 #include "travellers/pool.h"
+#include "travellers/request.h"
 
 namespace strata::travellers {
 
@@ -140,6 +141,17 @@ Call* begin_call(XLogRecPtr lsn, StringInfo request, TupleDesc expected) {
     if (begun) raise_gone();
   }
   raise_gone();
+}
+
+Call* begin_query_call(XLogRecPtr lsn, const char* query, int count, const Datum* values, const Oid* types,
+                       const bool* nulls, TupleDesc expected) {
+  StringInfoData request;
+  initStringInfo(&request);
+  put_orders(&request, lsn, RequestKind::kQuery);
+  put_query(&request, query, count, values, types, nulls);
+  Call* call = begin_call(lsn, &request, expected);
+  pfree(request.data);
+  return call;
 }
 
 bool next_row(Call* call, Datum* values, bool* nulls) {

@@ -20,6 +20,10 @@ struct Call;
 // `expected` as in plan_rows().
 Call* begin_call(XLogRecPtr lsn, StringInfo request, TupleDesc expected);
 
+// The same for one query, `count` parameters of which are as in put_query().
+Call* begin_query_call(XLogRecPtr lsn, const char* query, int count, const Datum* values, const Oid* types,
+                       const bool* nulls, TupleDesc expected);
+
 // False after the last row. The values stand until the next call of this function.
 bool next_row(Call* call, Datum* values, bool* nulls);
 

@@ -60,9 +60,4 @@ int transactions_ended(XLogRecPtr from, XLogRecPtr to, Ended** ended) {
   return count;
 }
 
-FullTransactionId with_epoch(TransactionId xid, FullTransactionId next) {
-  const auto behind = XidFromFullTransactionId(next) - xid;
-  return FullTransactionIdFromU64(U64FromFullTransactionId(next) - behind);
-}
-
 }  // namespace strata::travellers

@@ -19,7 +19,4 @@ struct Ended {
 // Those whose records end in (from, to], in order of their ends, palloc'd. Returns how many there are.
 int transactions_ended(XLogRecPtr from, XLogRecPtr to, Ended** ended);
 
-// The xid with its epoch. `next`: the next transaction at a moment at which it was no later than that.
-FullTransactionId with_epoch(TransactionId xid, FullTransactionId next);
-
 }  // namespace strata::travellers

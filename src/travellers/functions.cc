@@ -50,9 +50,9 @@ void stop(Datum rows) {
   open->call = nullptr;
 }
 
-Rows* begin_rows(FunctionCallInfo fcinfo, XLogRecPtr lsn, StringInfo request, TupleDesc expected) {
+Rows* begin_rows(FunctionCallInfo fcinfo, Call* call) {
   auto* rows = static_cast<Rows*>(palloc0(sizeof(Rows)));
-  rows->call = begin_call(lsn, request, expected);
+  rows->call = call;
   const Size count = static_cast<Size>(row_type(rows->call)->natts);
   rows->values = static_cast<Datum*>(palloc0(sizeof(Datum) * (count + 1)));
   rows->nulls = static_cast<bool*>(palloc0(sizeof(bool) * (count + 1)));
@@ -87,12 +87,10 @@ void begin_query(FunctionCallInfo fcinfo, MomentType type) {
   bool* nulls = nullptr;
   int count = 0;
   if (PG_NARGS() > 2) count = extract_variadic_args(fcinfo, 2, false, &values, &types, &nulls);
-  StringInfoData request;
-  initStringInfo(&request);
-  put_orders(&request, lsn, RequestKind::kQuery);
-  put_query(&request, text_to_cstring(PG_GETARG_TEXT_PP(1)), Max(count, 0), values, types, nulls);
   const auto* info = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-  context->user_fctx = begin_rows(fcinfo, lsn, &request, info->expectedDesc);
+  Call* call = begin_query_call(lsn, text_to_cstring(PG_GETARG_TEXT_PP(1)), Max(count, 0), values, types, nulls,
+                                info->expectedDesc);
+  context->user_fctx = begin_rows(fcinfo, call);
   MemoryContextSwitchTo(previous);
 }
 
@@ -113,7 +111,7 @@ void begin_table(FunctionCallInfo fcinfo, MomentType type) {
   initStringInfo(&request);
   put_orders(&request, lsn, RequestKind::kTable);
   put_table(&request, table);
-  context->user_fctx = begin_rows(fcinfo, lsn, &request, columns);
+  context->user_fctx = begin_rows(fcinfo, begin_call(lsn, &request, columns));
   MemoryContextSwitchTo(previous);
 }
 
@@ -137,13 +135,9 @@ void begin_json(FunctionCallInfo fcinfo, MomentType type) {
     appendStringInfoString(&query, quote_identifier(strVal(lfirst(cell))));
   }
   appendStringInfoString(&query, " AS r");
-  StringInfoData request;
-  initStringInfo(&request);
-  put_orders(&request, lsn, RequestKind::kQuery);
-  put_query(&request, query.data, 0, nullptr, nullptr, nullptr);
   TupleDesc expected = CreateTemplateTupleDesc(1);
   TupleDescInitEntry(expected, 1, "json_at", JSONBOID, -1, 0);
-  context->user_fctx = begin_rows(fcinfo, lsn, &request, expected);
+  context->user_fctx = begin_rows(fcinfo, begin_query_call(lsn, query.data, 0, nullptr, nullptr, nullptr, expected));
   MemoryContextSwitchTo(previous);
 }
 

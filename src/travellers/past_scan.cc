@@ -194,18 +194,20 @@ void start(PastScan* scan) {
   const int moment = is_query ? 0 : 1;
   require_value(nulls[moment], "the moment");
   const XLogRecPtr lsn = moment_of(values[moment], scan->what->moment);
-  StringInfoData request;
-  initStringInfo(&request);
-  put_orders(&request, lsn, scan->what->kind);
+  const TupleDesc expected = scan->state.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
   if (is_query) {
     require_value(nulls[1], "the query");
-    put_query(&request, text_to_cstring(DatumGetTextPP(values[1])), count - 2, values + 2, types + 2, nulls + 2);
-  } else {
-    const TupleDesc columns =
-        OidIsValid(get_typ_typrelid(types[0])) ? lookup_rowtype_tupdesc_copy(types[0], -1) : nullptr;
-    put_table(&request, describe_table(types[0], columns));
+    scan->call = begin_query_call(lsn, text_to_cstring(DatumGetTextPP(values[1])), count - 2, values + 2, types + 2,
+                                  nulls + 2, expected);
+    return;
   }
-  scan->call = begin_call(lsn, &request, scan->state.ss.ss_ScanTupleSlot->tts_tupleDescriptor);
+  StringInfoData request;
+  initStringInfo(&request);
+  put_orders(&request, lsn, RequestKind::kTable);
+  const TupleDesc columns =
+      OidIsValid(get_typ_typrelid(types[0])) ? lookup_rowtype_tupdesc_copy(types[0], -1) : nullptr;
+  put_table(&request, describe_table(types[0], columns));
+  scan->call = begin_call(lsn, &request, expected);
 }
 
 void stop(PastScan* scan) {

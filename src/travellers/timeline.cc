@@ -5,7 +5,6 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -20,7 +19,6 @@ extern "C" {
 #include "travel/resolve.h"
 #include "travellers/call.h"
 #include "travellers/ends.h"
-#include "travellers/request.h"
 #include "travellers/window.h"
 
 namespace strata::travellers {
@@ -36,20 +34,15 @@ void put_time(XLogRecPtr lsn, Datum* value, bool* null) {
 
 // The rows of a query at a moment, as one jsonb; null where there are none. In the current memory context.
 Jsonb* rows_at(const char* query, XLogRecPtr lsn) {
-  StringInfoData request;
-  initStringInfo(&request);
-  put_orders(&request, lsn, RequestKind::kQuery);
   const char* text = psprintf("SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(q)) FROM (%s\n) AS q", query);
-  put_query(&request, text, 0, nullptr, nullptr, nullptr);
   TupleDesc expected = CreateTemplateTupleDesc(1);
   TupleDescInitEntry(expected, 1, "rows", JSONBOID, -1, 0);
-  Call* call = begin_call(lsn, &request, expected);
+  Call* call = begin_query_call(lsn, text, 0, nullptr, nullptr, nullptr, expected);
   Datum value = 0;
   bool null = true;
   Jsonb* rows = nullptr;
   if (next_row(call, &value, &null) && !null) rows = DatumGetJsonbPCopy(value);
   end_call(call);
-  pfree(request.data);
   return rows;
 }
 
@@ -87,7 +80,7 @@ Datum strata_transactions(PG_FUNCTION_ARGS) {
     bool nulls[kColumns] = {};
     values[kLsn] = LSNGetDatum(ended[i].lsn);
     put_time(ended[i].lsn, &values[kTime], &nulls[kTime]);
-    values[kXid] = FullTransactionIdGetDatum(with_epoch(ended[i].xid, next));
+    values[kXid] = FullTransactionIdGetDatum(FullTransactionIdFromAllowableAt(next, ended[i].xid));
     values[kCommitted] = BoolGetDatum(ended[i].committed);
     tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
   }
@@ -136,7 +129,9 @@ Datum strata_find_when(PG_FUNCTION_ARGS) {
   put_time(other, &values[kTime], &nulls[kTime]);
   Ended* ended = nullptr;
   nulls[kXid] = transactions_ended(same, other, &ended) == 0;
-  if (!nulls[kXid]) values[kXid] = FullTransactionIdGetDatum(with_epoch(ended[0].xid, travel::next_xid_at(other)));
+  if (!nulls[kXid])
+    values[kXid] =
+        FullTransactionIdGetDatum(FullTransactionIdFromAllowableAt(travel::next_xid_at(other), ended[0].xid));
   put_rows(before, &values[kBefore], &nulls[kBefore]);
   put_rows(after, &values[kAfter], &nulls[kAfter]);
   tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);

@@ -173,17 +173,12 @@ void require_table(const Table& table) {
 // Calls visit() for each row of a query at a moment.
 template <typename Visit>
 void query_moment(XLogRecPtr lsn, const char* query, Datum parameter, Oid type, TupleDesc columns, Visit&& visit) {
-  StringInfoData request;
-  initStringInfo(&request);
-  put_orders(&request, lsn, RequestKind::kQuery);
   const bool null = false;
-  put_query(&request, query, 1, &parameter, &type, &null);
-  Call* call = begin_call(lsn, &request, columns);
+  Call* call = begin_query_call(lsn, query, 1, &parameter, &type, &null, columns);
   Datum* values = static_cast<Datum*>(palloc0(sizeof(Datum) * static_cast<Size>(columns->natts)));
   bool* nulls = static_cast<bool*>(palloc0(sizeof(bool) * static_cast<Size>(columns->natts)));
   while (next_row(call, values, nulls)) visit(values, nulls);
   end_call(call);
-  pfree(request.data);
 }
 
 TupleDesc member_columns() {

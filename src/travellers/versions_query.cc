@@ -31,7 +31,6 @@ extern "C" {
 #include "travel/relation_map.h"
 #include "travel/resolve.h"
 #include "travel/stored_value.h"
-#include "travellers/ends.h"
 #include "travellers/table_query.h"
 #include "travellers/version_columns.h"
 #include "versions/row_walk.h"
@@ -179,10 +178,12 @@ void collect(const RowVersion& version, void* context) {
   put_commit(all, version.start, kStartLsn, kStartTime, values, nulls);
   put_commit(all, end, kEndLsn, kEndTime, values, nulls);
   nulls[kXid] = !within;
-  if (within) values[kXid] = FullTransactionIdGetDatum(with_epoch(version.start.top, all->next_xid));
+  if (within)
+    values[kXid] = FullTransactionIdGetDatum(FullTransactionIdFromAllowableAt(all->next_xid, version.start.top));
   values[kOperation] = CStringGetTextDatum("I");
   nulls[kEndXid] = end.committed != Committed::kWithin;
-  if (!nulls[kEndXid]) values[kEndXid] = FullTransactionIdGetDatum(with_epoch(end.top, all->next_xid));
+  if (!nulls[kEndXid])
+    values[kEndXid] = FullTransactionIdGetDatum(FullTransactionIdFromAllowableAt(all->next_xid, end.top));
   values[kCtid] = ItemPointerGetDatum(&version.tuple->t_self);
   Datum* own = values + kVersionColumns;
   bool* own_nulls = nulls + kVersionColumns;

@@ -4,12 +4,13 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_tablespace.h"
 #include "miscadmin.h"
 }
 
+#include "travel/catalog_scan.h"
 #include "travel/database.h"
 #include "travel/relation_map.h"
-#include "versions/row_walk.h"
 
 namespace strata::versions {
 
@@ -63,6 +64,10 @@ void note_column(const RowVersion& version, void* context) {
   if (version.start.lsn == search->lsn) search->found = true;
 }
 
+RelFileLocator locator_of(bool shared, Oid tablespace, RelFileNumber file) {
+  return RelFileLocator{shared ? GLOBALTABLESPACE_OID : tablespace, shared ? InvalidOid : MyDatabaseId, file};
+}
+
 int in_order(const void* a, const void* b) {
   const XLogRecPtr left = static_cast<const ClassRow*>(a)->start.lsn;
   const XLogRecPtr right = static_cast<const ClassRow*>(b)->start.lsn;
@@ -70,24 +75,24 @@ int in_order(const void* a, const void* b) {
 }
 
 // The first LSN in (from, to] at which the catalog has another file than at `from`. REQUIRES: it has at `to`.
-XLogRecPtr next_file_at(Oid catalog, Oid tablespace, XLogRecPtr from, XLogRecPtr to) {
-  const RelFileNumber file = travel::mapped_filenumber_at(catalog, false, from, tablespace);
+XLogRecPtr next_file_at(const Catalog& catalog, Oid tablespace, XLogRecPtr from, XLogRecPtr to) {
+  const RelFileNumber file = travel::mapped_filenumber_at(catalog.oid, catalog.shared, from, tablespace);
   while (to - from > 1) {
     const XLogRecPtr middle = from + (to - from) / 2;
-    (travel::mapped_filenumber_at(catalog, false, middle, tablespace) == file ? from : to) = middle;
+    const bool same = travel::mapped_filenumber_at(catalog.oid, catalog.shared, middle, tablespace) == file;
+    (same ? from : to) = middle;
   }
   return to;
 }
 
-// Walks a mapped catalog, file by file. At two LSNs at which it has the same file it has that in between, too: no
-// number is given out again so soon.
-void walk_catalog(Oid catalog, Oid tablespace, RowWalk walk) {
+// At two LSNs at which a catalog has the same file it has that in between, too: no number is given out again so soon.
+void walk_mapped(const Catalog& catalog, Oid tablespace, RowWalk walk) {
   const XLogRecPtr end = walk.to;
-  const RelFileNumber last = travel::mapped_filenumber_at(catalog, false, end, tablespace);
+  const RelFileNumber last = travel::mapped_filenumber_at(catalog.oid, catalog.shared, end, tablespace);
   XLogRecPtr at = walk.from;
   for (;;) {
-    const RelFileNumber file = travel::mapped_filenumber_at(catalog, false, at, tablespace);
-    walk.locator = RelFileLocator{tablespace, MyDatabaseId, file};
+    const RelFileNumber file = travel::mapped_filenumber_at(catalog.oid, catalog.shared, at, tablespace);
+    walk.locator = locator_of(catalog.shared, tablespace, file);
     walk.continues = file != last;
     const XLogRecPtr next = walk.continues ? next_file_at(catalog, tablespace, at, end) : end;
     walk.to = walk.continues ? next - 1 : end;
@@ -136,10 +141,11 @@ int spans_of(const Search& search, XLogRecPtr to, FileSpan* spans) {
   return count;
 }
 
-}  // namespace
+constexpr Catalog kClass{RelationRelationId, false};
+constexpr Catalog kAttribute{AttributeRelationId, false};
 
-int file_spans(Oid relation, XLogRecPtr from, XLogRecPtr to, FileSpan** spans) {
-  const Oid tablespace = tablespace_within(from, to);
+// As file_spans(), the database being in `tablespace`.
+int spans_within(Oid relation, Oid tablespace, XLogRecPtr from, XLogRecPtr to, FileSpan** spans) {
   Search search = {};
   search.relation = relation;
   search.room = 16;
@@ -147,7 +153,7 @@ int file_spans(Oid relation, XLogRecPtr from, XLogRecPtr to, FileSpan** spans) {
   RowWalk walk = walk_for(&search, from, to);
   walk.wanted = is_class_row;
   walk.visit = keep_class_row;
-  walk_catalog(RelationRelationId, tablespace, walk);
+  walk_mapped(kClass, tablespace, walk);
   // A mapped catalog's row does not name its file.
   if (search.count > 0 && search.rows[0].file == InvalidRelFileNumber) return 0;
   qsort(search.rows, static_cast<Size>(search.count), sizeof(ClassRow), in_order);
@@ -160,6 +166,52 @@ int file_spans(Oid relation, XLogRecPtr from, XLogRecPtr to, FileSpan** spans) {
   return count;
 }
 
+struct ClassFile {
+  Oid relation;
+  RelFileNumber file;
+};
+
+bool find_file(HeapTuple row, void* context) {
+  auto* found = static_cast<ClassFile*>(context);
+  const auto* form = form_of<FormData_pg_class>(row);
+  if (form->oid != found->relation) return true;
+  found->file = form->relfilenode;
+  return false;
+}
+
+RelFileNumber file_at(Oid relation, Oid tablespace, XLogRecPtr at) {
+  ClassFile found = {relation, InvalidRelFileNumber};
+  travel::scan_catalog_at(RelationRelationId, false, tablespace, at, find_file, &found);
+  return found.file;
+}
+
+}  // namespace
+
+int file_spans(Oid relation, XLogRecPtr from, XLogRecPtr to, FileSpan** spans) {
+  return spans_within(relation, tablespace_within(from, to), from, to, spans);
+}
+
+void walk_catalog(const Catalog& catalog, Oid tablespace, RowWalk walk) {
+  const XLogRecPtr end = walk.to;
+  if (RelFileNumberIsValid(travel::mapped_filenumber_at(catalog.oid, catalog.shared, end, tablespace))) {
+    walk_mapped(catalog, tablespace, walk);
+    return;
+  }
+  FileSpan* spans = nullptr;
+  const int count = spans_within(catalog.oid, tablespace, walk.from, end, &spans);
+  if (count == 0) {
+    walk.locator = locator_of(false, tablespace, file_at(catalog.oid, tablespace, end));
+    walk_rows(walk);
+  }
+  for (int i = 0; i < count; i++) {
+    walk.locator = spans[i].locator;
+    walk.begin = spans[i].begin;
+    walk.to = spans[i].to;
+    walk.continues = i + 1 < count;
+    walk_rows(walk);
+  }
+}
+
 bool columns_changed_at(Oid relation, XLogRecPtr lsn, XLogRecPtr from) {
   Search search = {};
   search.relation = relation;
@@ -167,7 +219,7 @@ bool columns_changed_at(Oid relation, XLogRecPtr lsn, XLogRecPtr from) {
   RowWalk walk = walk_for(&search, from, lsn);
   walk.wanted = is_column;
   walk.visit = note_column;
-  walk_catalog(AttributeRelationId, tablespace_within(from, lsn), walk);
+  walk_mapped(kAttribute, tablespace_within(from, lsn), walk);
   return search.found;
 }
 

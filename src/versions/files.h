@@ -9,6 +9,7 @@ extern "C" {
 #include "storage/relfilelocator.h"
 }
 
+#include "versions/row_walk.h"
 #include "versions/transaction_ends.h"
 
 namespace strata::versions {
@@ -25,6 +26,15 @@ struct FileSpan {
 // throughout, or does not exist; the same for a mapped catalog. In the current memory context.
 // Raises an ERROR where the session's database lay in another tablespace meanwhile.
 int file_spans(Oid relation, XLogRecPtr from, XLogRecPtr to, FileSpan** spans);
+
+struct Catalog {
+  Oid oid;
+  bool shared;
+};
+
+// walk_rows() over each of the files that a catalog had within the window of `walk`; its locator, begin and continues
+// are set here. `tablespace`: where the session's database lay throughout; ignored for a shared catalog.
+void walk_catalog(const Catalog& catalog, Oid tablespace, RowWalk walk);
 
 // Whether a column of the table changed by the transaction whose commit ended at `lsn` in the window: what ALTER TABLE
 // does beside a rewrite, and TRUNCATE does not.

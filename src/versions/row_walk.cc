@@ -43,18 +43,6 @@ struct BlockState {
   Seen* seen[MaxHeapTuplesPerPage + 1];
 };
 
-// The member of a multixact that updates or deletes.
-TransactionId updater_of(MultiXactId multi, XLogRecPtr at) {
-  MultiXactMember* members = nullptr;
-  TransactionId updater = InvalidTransactionId;
-  const int count = travel::multixact_members_at(multi, at, &members);
-  for (int i = 0; i < count; i++) {
-    if (ISUPDATE_from_mxstatus(members[i].status)) updater = members[i].xid;
-  }
-  if (count > 0) pfree(members);
-  return updater;
-}
-
 TransactionEnd start_of(const BlockState& state, const Seen& seen) {
   const bool known_committed = HeapTupleHeaderXminCommitted(seen.tuple->t_data);
   TransactionEnd before;
@@ -72,7 +60,7 @@ void judge(const BlockState& state, const Seen& seen, bool stands) {
   if (version.start.committed == Committed::kNot) return;
   const Ender* ender = seen.enders;
   for (; ender != nullptr; ender = ender->before) {
-    const TransactionId xid = ender->multi ? updater_of(ender->xmax, state.walk->to) : ender->xmax;
+    const TransactionId xid = ender->multi ? travel::updater_at(ender->xmax, state.walk->to) : ender->xmax;
     version.end = end_of(state.walk->ends, xid);
     if (version.end.committed != Committed::kNot) break;
   }

@@ -7,14 +7,13 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
+#include "pg/commit_log.h"
 #include "travel/history.h"
 
 namespace strata::versions {
 
 namespace {
 
-constexpr uint32 kXidsPerByte = 4;
-constexpr uint32 kXidsPerPage = BLCKSZ * kXidsPerByte;
 constexpr long kLoadedPages = 64;
 
 // A transaction that committed within the window.
@@ -129,12 +128,6 @@ const LoadedPage* load(TransactionEnds* ends, uint32 pageno) {
   return page;
 }
 
-bool committed_on(const char* page, TransactionId xid) {
-  const uint32 index = xid % kXidsPerPage;
-  const auto byte = static_cast<unsigned char>(page[index / kXidsPerByte]);
-  return ((byte >> (2 * (index % kXidsPerByte))) & 3) == TRANSACTION_STATUS_COMMITTED;
-}
-
 }  // namespace
 
 TransactionEnds* open_transaction_ends(XLogRecPtr from, XLogRecPtr to) {
@@ -153,9 +146,10 @@ TransactionEnd end_of(TransactionEnds* ends, TransactionId xid) {
     if (TransactionIdIsValid(xid)) end.committed = Committed::kBefore;
     return end;
   }
-  const LoadedPage* page = load(ends, xid / kXidsPerPage);
+  const LoadedPage* page = load(ends, pg::commit_log_page_of(xid));
   // Beyond the next xid, the page may still hold transactions of 2^32 before.
-  if (TransactionIdPrecedes(xid, ends->next_at_begin) && committed_on(page->at_begin, xid)) {
+  if (TransactionIdPrecedes(xid, ends->next_at_begin) &&
+      pg::status_on(page->at_begin, xid) == TRANSACTION_STATUS_COMMITTED) {
     end.committed = Committed::kBefore;
     return end;
   }
