@@ -1253,6 +1253,7 @@ DECLARE
     key text[] := (SELECT array_agg(a.attname::text) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
                    WHERE i.indrelid = relation AND i.indisprimary);
     columns text;
+    theirs text;
     same text;
     changes text;
     differs text;
@@ -1274,10 +1275,11 @@ BEGIN
             HINT = 'strata.restore_table() with mode => ''copy'' makes another table as it was.';
     END IF;
     SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum),
+           string_agg(format('o.%I', a.attname), ', ' ORDER BY a.attnum),
            string_agg(format('n.%1$I = o.%1$I', a.attname), ' AND ') FILTER (WHERE a.attname = ANY (key)),
            string_agg(format('%1$I = o.%1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attname <> ALL (key) AND a.attidentity <> 'a'),
            string_agg(format('n.%1$I::text IS DISTINCT FROM o.%1$I::text', a.attname), ' OR ' ORDER BY a.attnum) FILTER (WHERE a.attname <> ALL (key) AND a.attidentity <> 'a')
-    INTO columns, same, changes, differs
+    INTO columns, theirs, same, changes, differs
     FROM pg_attribute a
     WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attname = ANY (shared);
     WITH RECURSIVE tree(oid) AS (SELECT relation::oid UNION SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)
@@ -1295,7 +1297,7 @@ BEGIN
                    || ' count(*) FILTER (WHERE action = ''DELETE'') AS deleted FROM done',
                    relation, relation, at, coalesce('(' || condition || ')', 'true'), same,
                    coalesce(format(' WHEN MATCHED AND (%s) THEN UPDATE SET %s', differs, changes), ''),
-                   columns, (SELECT string_agg('o.' || c, ', ') FROM unnest(string_to_array(columns, ', ')) c),
+                   columns, theirs,
                    CASE WHEN delete_new THEN ' WHEN NOT MATCHED BY SOURCE THEN DELETE' ELSE '' END)
     INTO counts;
     FOREACH command IN ARRAY coalesce(again, '{}') LOOP

@@ -18,6 +18,8 @@ CREATE TABLE lines (order_id int, customer int, FOREIGN KEY (order_id, customer)
 INSERT INTO customers SELECT i, 'c' || i FROM generate_series(0, 9) i;
 INSERT INTO orders (customer, total, data, at) SELECT i % 10, i + 0.1::float8, '{"a": 1}', point(i, i) FROM generate_series(1, 20) i;
 CREATE TABLE bare (a int);
+CREATE TABLE odd ("i, d" int PRIMARY KEY, "a, ""b" text);
+INSERT INTO odd VALUES (1, 'then'), (2, 'then');
 CREATE TABLE parted (id int PRIMARY KEY, t text) PARTITION BY RANGE (id);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
 CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (10) TO (20);
@@ -41,6 +43,8 @@ CREATE TRIGGER fires BEFORE INSERT OR UPDATE OR DELETE ON orders FOR EACH ROW EX
 CREATE TRIGGER always AFTER DELETE ON orders FOR EACH ROW EXECUTE FUNCTION fire();
 CREATE TRIGGER off AFTER DELETE ON orders FOR EACH ROW EXECUTE FUNCTION fire();
 ALTER TABLE orders ENABLE ALWAYS TRIGGER always, DISABLE TRIGGER off;
+DELETE FROM odd WHERE "i, d" = 1;
+UPDATE odd SET "a, ""b" = 'now';
 DELETE FROM parted WHERE id IN (3, 15);
 UPDATE parted SET t = 'now' WHERE id IN (4, 16);
 SQL
@@ -87,6 +91,7 @@ is($node->safe_psql('postgres', "SELECT to_regclass('orders_broken_replaced'), c
 
 $node->safe_psql('postgres', 'DROP VIEW of_now; DROP TABLE orders_broken; DELETE FROM lines; DELETE FROM orders WHERE customer = 3; DELETE FROM customers WHERE id = 3');
 sql_fails($node, "SELECT strata.restore_table('orders', $at)", qr/23503: .*violates foreign key constraint/, 'rows that refer to others that are gone are an error');
+sql_prints($node, "SELECT reason FROM strata.restore_table('odd', $at); SELECT * FROM odd ORDER BY 1", "1 inserted, 1 updated, 0 deleted\n1|then\n2|then", 'names with a comma in them');
 sql_fails($node, "SELECT strata.restore_table('bare', $at)", qr/55000: table public\.bare has no primary key.*\nHINT:  .*copy/, 'without a primary key there is no merge');
 sql_fails($node, "SELECT strata.restore_table('parent', $at)", qr/0A000: table public\.parent has children/, 'nor with tables that inherit');
 sql_fails($node, "SELECT strata.restore_table('fired', $at)", qr/42P01: table public\.fired did not exist at LSN/, 'nor for one that was not there');
