@@ -189,13 +189,14 @@ class FirstMarkInRuns {
 
   void look(LayerMap& map, LayerRun& run) {
     try {
-      RunCursor cursor(map, run, at_);
+      // Not held to at_: it would go past all the marks above that one by one.
+      RunCursor cursor(map, run, kMaxLsn);
       if (damage_ != nullptr) {
         cursor.seek(kLowestMark);
         if (cursor.valid() && decode_key(cursor.entry().key) < first_) damage_ = nullptr;
       }
       cursor.seek(first_);
-      if (!cursor.valid() || last_ < decode_key(cursor.entry().key)) return;
+      if (!cursor.valid() || last_ < decode_key(cursor.entry().key) || cursor.entry().lsn > at_) return;
       const LayerVersion version = cursor.version();
       found_ = std::make_pair(decode_key(version.entry.key), version.read());
     } catch (const StoreError&) {
@@ -216,6 +217,14 @@ class FirstMarkInRuns {
   std::optional<std::pair<Key, Version>> found_;
 };
 
+// Where the first mark in the range is above `upto`, all others are.
+void collect_first_mark(const Memtable& memtable, const Key& first, const Key& last, Lsn upto, Newest& out) {
+  Memtable::Cursor cursor(memtable);
+  cursor.seek(first, kMaxLsn);
+  if (!cursor.valid() || last < cursor.key() || cursor.lsn() > upto) return;
+  out[cursor.key()] = copy_version(cursor.entry(), cursor.sequence());
+}
+
 // Whether a memtable has a mark before `first` that is newer than all layers.
 bool has_unflushed_mark_before(const Memtable& memtable, const Key& first, Lsn flushed, Lsn upto) {
   Memtable::Cursor cursor(memtable);
@@ -229,14 +238,9 @@ bool has_unflushed_mark_before(const Memtable& memtable, const Key& first, Lsn f
 
 std::optional<std::pair<Key, Version>> Reader::Impl::first_mark(const Key& first, const Key& last, Lsn at, bool any) {
   Newest recent;
-  Key bound = last;
   const View view = this->view(
-      at,
-      [&] {
-        recent.clear();
-        bound = last;
-      },
-      [&](const Memtable& memtable, Lsn upto) { collect_newest(memtable, first, upto, 1, &bound, recent); });
+      at, [&] { recent.clear(); },
+      [&](const Memtable& memtable, Lsn upto) { collect_first_mark(memtable, first, last, upto, recent); });
 
   FirstMarkInRuns marks(first, last, view.at);
   for (auto run = view.map->runs().rbegin(); run != view.map->runs().rend() && !marks.is_settled(); ++run) {

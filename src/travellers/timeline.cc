@@ -15,6 +15,7 @@ extern "C" {
 #include "varatt.h"
 }
 
+#include "travel/commit_times.h"
 #include "travel/history.h"
 #include "travel/resolve.h"
 #include "travellers/call.h"
@@ -26,8 +27,7 @@ namespace strata::travellers {
 namespace {
 
 // A time of 0 is one that history does not hold.
-void put_time(XLogRecPtr lsn, Datum* value, bool* null) {
-  const TimestampTz time = travel::last_commit_at(lsn);
+void put_time(TimestampTz time, Datum* value, bool* null) {
   *value = TimestampTzGetDatum(time);
   *null = time == 0;
 }
@@ -74,12 +74,13 @@ Datum strata_transactions(PG_FUNCTION_ARGS) {
   Ended* ended = nullptr;
   const int count = transactions_ended(window.from, window.to, &ended);
   const FullTransactionId next = travel::next_xid_at(window.to);
+  travel::CommitTimes* times = travel::open_commit_times();
   for (int i = 0; i < count; i++) {
     CHECK_FOR_INTERRUPTS();
     Datum values[kColumns] = {};
     bool nulls[kColumns] = {};
     values[kLsn] = LSNGetDatum(ended[i].lsn);
-    put_time(ended[i].lsn, &values[kTime], &nulls[kTime]);
+    put_time(travel::commit_time(times, ended[i].lsn), &values[kTime], &nulls[kTime]);
     values[kXid] = FullTransactionIdGetDatum(FullTransactionIdFromAllowableAt(next, ended[i].xid));
     values[kCommitted] = BoolGetDatum(ended[i].committed);
     tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
@@ -126,7 +127,7 @@ Datum strata_find_when(PG_FUNCTION_ARGS) {
   bool nulls[kColumns] = {};
   values[kLsnBefore] = LSNGetDatum(same);
   values[kLsn] = LSNGetDatum(other);
-  put_time(other, &values[kTime], &nulls[kTime]);
+  put_time(travel::last_commit_at(other), &values[kTime], &nulls[kTime]);
   Ended* ended = nullptr;
   nulls[kXid] = transactions_ended(same, other, &ended) == 0;
   if (!nulls[kXid])

@@ -27,9 +27,9 @@ extern "C" {
 #include "varatt.h"
 }
 
+#include "travel/commit_times.h"
 #include "travel/history.h"
 #include "travel/relation_map.h"
-#include "travel/resolve.h"
 #include "travel/stored_value.h"
 #include "travellers/table_query.h"
 #include "travellers/version_columns.h"
@@ -63,12 +63,6 @@ struct Predecessor {
   ItemPointerData tid;
 };
 
-// What one commit is known by.
-struct CommitTime {
-  XLogRecPtr lsn;  // the hash key
-  TimestampTz time;
-};
-
 struct Collection {
   const Versions* wanted;
   Relation relation;
@@ -78,7 +72,7 @@ struct Collection {
   TupleDesc raw_columns;
   HTAB* passing;
   HTAB* predecessors;
-  HTAB* times;
+  travel::CommitTimes* times;
 };
 
 // Beyond the columns of the answer, a row that was collected has what its operation is told from.
@@ -137,19 +131,12 @@ bool was_deleted(const Collection& all, XLogRecPtr lsn, ItemPointerData next, bo
   return true;
 }
 
-TimestampTz time_of(Collection* all, XLogRecPtr lsn) {
-  bool known = false;
-  auto* commit = static_cast<CommitTime*>(hash_search(all->times, &lsn, HASH_ENTER, &known));
-  if (!known) commit->time = travel::last_commit_at(lsn);
-  return commit->time;
-}
-
 void put_commit(Collection* all, const TransactionEnd& end, int lsn_column, int time_column, Datum* values,
                 bool* nulls) {
   nulls[lsn_column] = nulls[time_column] = end.committed != Committed::kWithin;
   if (nulls[lsn_column]) return;
   values[lsn_column] = LSNGetDatum(end.lsn);
-  values[time_column] = TimestampTzGetDatum(time_of(all, end.lsn));
+  values[time_column] = TimestampTzGetDatum(travel::commit_time(all->times, end.lsn));
 }
 
 // Where the table's file ended, what stood until then did, too.
@@ -342,7 +329,7 @@ Query query_of_versions(const Table& table, const Versions& wanted, XLogRecPtr t
   all.raw_columns = columns_with(RelationGetDescr(relation), kRawColumns);
   all.passing = make_hash("strata passing versions", sizeof(Passing::Id), sizeof(Passing));
   all.predecessors = make_hash("strata predecessors", sizeof(Passing::Id), sizeof(Predecessor));
-  all.times = make_hash("strata commit times", sizeof(XLogRecPtr), sizeof(CommitTime));
+  all.times = travel::open_commit_times();
 
   versions::RowWalk walk;
   walk.locator = relation->rd_locator;

@@ -35,6 +35,23 @@ TEST(HistorySize, CountsEvenlyWithinARun) {
   EXPECT_EQ(size.end_of_first(2401), kMaxLsn);
 }
 
+TEST(TimeMarks, AreFoundWithoutReadingTheNewerOnes) {
+  FaultEnv env;
+  Region region(std::size_t{1} << 23);
+  Writer::create_store(env, "store", {.system_identifier = 1, .timeline = 1});
+  Writer writer(env, "store", region.shared(), {});
+  for (Lsn lsn = 1000; lsn < 21'000; ++lsn) {
+    put(writer, {value(time_mark_key(static_cast<std::int64_t>(lsn)), lsn, "12345678")}, lsn);
+  }
+  writer.publish(20'999);
+  writer.flush();
+  Reader reader(env, "store", &region.shared());
+  EXPECT_EQ(newest_mark_by_lsn(reader, 1002)->lsn, 1002U);
+  EXPECT_EQ(newest_mark_by_lsn(reader, 11'002)->lsn, 11'002U);
+  // One for each step of the search at most, not all that the newer marks lie in.
+  EXPECT_LT(reader.counters().blocks, 30U);
+}
+
 TEST(TimeMarks, AreFoundByTimeAndByLsn) {
   FaultEnv env;
   Region region(std::size_t{1} << 18);
