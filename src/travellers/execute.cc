@@ -124,6 +124,7 @@ void execute(const Orders& orders, StringInfo message) {
   const Query query = query_of(orders, message);
   pgstat_report_activity(STATE_RUNNING, query.text);
   run(query);
+  if (query.rows != nullptr) tuplestore_end(query.rows);
   PopActiveSnapshot();
   SPI_finish();
 

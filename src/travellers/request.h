@@ -6,6 +6,7 @@ extern "C" {
 
 #include "access/xlogdefs.h"
 #include "lib/stringinfo.h"
+#include "utils/tuplestore.h"
 }
 
 namespace strata::travellers {
@@ -38,6 +39,7 @@ struct Parameter {
 
 struct Query {
   const char* text;
+  Tuplestorestate* rows;  // what it reads beside tables, to be ended after it; null: nothing
   int count;
   Parameter* parameters;
 };

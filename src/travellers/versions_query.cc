@@ -344,7 +344,8 @@ Query query_of_versions(const Table& table, const Versions& wanted, XLogRecPtr t
   versions::walk_rows(walk);
 
   const TupleDesc columns = columns_with(RelationGetDescr(relation), 0);
-  register_rows(columns, with_operations(all, columns));
+  Tuplestorestate* rows = with_operations(all, columns);
+  register_rows(columns, rows);
   table_close(relation, NoLock);
 
   StringInfoData text;
@@ -359,6 +360,7 @@ Query query_of_versions(const Table& table, const Versions& wanted, XLogRecPtr t
   appendStringInfo(&text, " FROM (SELECT * FROM %s) AS r", quote_identifier(kRelation));
   Query query = {};
   query.text = text.data;
+  query.rows = rows;
   if (table.condition[0] == '\0') return query;
   // Over the wanted columns, or, with rows as JSON, over those of the table.
   query.text = table.count > 0 ? psprintf("SELECT t.* FROM (%s) AS t WHERE (%s\n)", text.data, table.condition)

@@ -82,6 +82,13 @@ for my $i (1 .. 5)
 sql_prints($node, "SELECT count(*), bool_and(start_time >= w.at), bool_and(strata.after_xact(v.xid) = start_lsn) FROM strata.versions(NULL::acct, '$begin', NULL, 'id = 20') v JOIN witness w USING (xid) WHERE (v.row).amount = w.amount", '5|t|t',
 	'transactions, times and LSNs');
 
+# More than work_mem holds.
+$node->safe_psql('postgres', 'CREATE TABLE many (id int, t text); INSERT INTO many SELECT i, 0 FROM generate_series(1, 5000) i');
+$from = lsn_in($node);
+$node->safe_psql('postgres', 'UPDATE many SET t = 1');
+my ($spilled, $spill_warning) = try_sql($node, "SET work_mem = '64kB'; SELECT count(*) FROM strata.versions(NULL::many, '$from')");
+is("$spilled|$spill_warning", '10000|', 'versions in temporary files, which are closed');
+
 # Values out of line, of their own time.
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE wide (id int PRIMARY KEY, t text);
